@@ -1,0 +1,1 @@
+"""Every MLX model its own OpenAI-compatible process, port and LaunchAgent."""

@@ -1,0 +1,59 @@
+"""`mlxhub config`: check hub.yaml, show what it means, and its JSON Schema."""
+
+import json
+from pathlib import Path
+
+import click
+import yaml
+
+from mlxhub.cli.flash import Tone, flash
+from mlxhub.core.config import HubConfig
+from mlxhub.errors import ConfigError
+from mlxhub.files.hub_yaml import missing_models, read_hub_yaml
+from mlxhub.files.machine import this_machine
+
+
+@click.group()
+def config() -> None:
+    """Check and show hub.yaml."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def validate(file: Path | None, as_json: bool) -> None:
+    """Say every fault of hub.yaml with its line; exit 1 if there is one."""
+    machine = this_machine(file)
+    source = str(machine.paths.config)
+    try:
+        hub = read_hub_yaml(machine.paths.config)
+    except ConfigError as error:
+        if as_json:
+            faults = [{"line": fault.line, "message": fault.message} for fault in error.faults]
+            click.echo(json.dumps({"file": source, "valid": False, "faults": faults, "warnings": []}))
+        raise
+    warnings = missing_models(hub, machine.paths, machine.home)
+    if as_json:
+        click.echo(json.dumps({"file": source, "valid": True, "faults": [], "warnings": warnings}))
+        return
+    for warning in warnings:
+        flash(Tone.WARN, warning)
+    flash(Tone.OK, f"{source} is valid: {len(hub.models)} model(s).")
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def show(file: Path | None, as_json: bool) -> None:
+    """Show hub.yaml with every default filled in."""
+    hub = read_hub_yaml(this_machine(file).paths.config).model_dump(mode="json")
+    click.echo(json.dumps(hub, indent=2) if as_json else yaml.safe_dump(hub, sort_keys=False).rstrip())
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema of hub.yaml, for editors that complete it."""
+    click.echo(json.dumps(HubConfig.model_json_schema(), indent=2))
+
+
+COMMANDS = {"config": config}

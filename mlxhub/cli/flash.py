@@ -1,0 +1,21 @@
+"""One line for every outcome, in the four tones that the dashboard uses too."""
+
+from enum import StrEnum
+
+import click
+
+
+class Tone(StrEnum):
+    OK = "ok"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+_COLOURS = {Tone.OK: "green", Tone.INFO: "blue", Tone.WARN: "yellow", Tone.ERROR: "red"}
+
+
+def flash(tone: Tone, message: str, *, to_stderr: bool = False) -> None:
+    """Errors and warnings go to stderr always; the rest too where stdout carries JSON."""
+    mark = click.style(f"[{tone}]", fg=_COLOURS[tone])
+    click.echo(f"{mark} {message}", err=to_stderr or tone in (Tone.WARN, Tone.ERROR))

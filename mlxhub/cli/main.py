@@ -1,0 +1,81 @@
+"""The `mlxhub` command: its sub-commands by name, each imported only when it is used."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from mlxhub.cli.flash import Tone, flash
+from mlxhub.errors import ConfigError, MlxhubError, NoSession
+
+EXIT_FAILED = 1
+EXIT_NO_SESSION = 3
+
+# In the order of `mlxhub --help`: where each command lives, and its line there.
+_COMMANDS = {
+    "init": ("setup", "Write a hub.yaml to begin with."),
+    "install": ("setup", "Make launchd run what hub.yaml says."),
+    "uninstall": ("setup", "Stop everything and remove what install wrote."),
+    "status": ("status", "Show every model: process, memory, port."),
+    "start": ("whole", "Start the controller and the models that are on by default."),
+    "stop": ("whole", "Stop every model and the controller."),
+    "reload": ("whole", "Read hub.yaml again and apply what changed."),
+    "start-all": ("whole", "Start the process of every model."),
+    "stop-all": ("whole", "Stop the process of every model."),
+    "start-model": ("models", "Start the processes of models."),
+    "stop-model": ("models", "Stop the processes of models."),
+    "restart-model": ("models", "Stop and start the processes of models."),
+    "load-model": ("models", "Bring models into memory."),
+    "unload-model": ("models", "Take models out of memory; their processes stay."),
+    "chat": ("chat", "Talk to a model."),
+    "logs": ("logs", "Show the log of a model or of the controller."),
+    "config": ("config", "Check and show hub.yaml."),
+    "worker": ("run", "Serve one model in the foreground (what its plist runs)."),
+    "controller": ("run", "Run the controller in the foreground (what its plist runs)."),
+    "version": ("version", "Show the version."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A worker must not pay for the imports of commands it never runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _ = _COMMANDS[cmd_name]
+        commands = importlib.import_module(f"mlxhub.cli.{module}").COMMANDS
+        command: click.Command = commands[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="hub.yaml; else $MLXHUB_CONFIG, else the hub's own place.",
+)
+@click.pass_context
+def mlxhub(ctx: click.Context, config: Path | None) -> None:
+    """Run many MLX models on this machine, each its own process under launchd."""
+    ctx.obj = config
+
+
+def main() -> None:
+    """Every expected failure is flash lines on stderr and an exit code: 1 failed, 2 usage, 3 no launchd."""
+    try:
+        mlxhub(prog_name="mlxhub")
+    except ConfigError as error:
+        for fault in error.faults:
+            flash(Tone.ERROR, str(fault))
+        sys.exit(EXIT_FAILED)
+    except MlxhubError as error:
+        flash(Tone.ERROR, str(error))
+        sys.exit(EXIT_NO_SESSION if isinstance(error, NoSession) else EXIT_FAILED)

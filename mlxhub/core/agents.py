@@ -1,0 +1,148 @@
+"""From hub.yaml to the plists that launchd runs: what each agent is, and its bytes."""
+
+import hashlib
+import plistlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlxhub.core.config import HubConfig, ModelConfig, WorkerSettings
+from mlxhub.core.paths import Paths, model_location
+
+GENERATION_OPTION = "--generation"
+# A worker drains for 25 s, then cancels (5 s) and releases the GPU (5 s); launchd clamps at 60.
+EXIT_TIMEOUT_SECONDS = 45
+THROTTLE_SECONDS = 10
+OPEN_FILES = 8192
+UMASK = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What starts our programs: the interpreter of our environment, and the variables an agent gets."""
+
+    python: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """One LaunchAgent. `eager`: launchd starts it at login and again after every end but exit 0."""
+
+    label: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    working_directory: str
+    stdio: str
+    eager: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedAgent:
+    """A plist and the hash in it that tells, from `launchctl print`, which plist is loaded."""
+
+    label: str
+    plist: bytes
+    generation: str
+    eager: bool
+
+
+def controller_label(config: HubConfig) -> str:
+    return f"{config.label_prefix}.controller"
+
+
+def worker_label(config: HubConfig, name: str) -> str:
+    return f"{config.label_prefix}.worker.{name}"
+
+
+def controller_agent(config: HubConfig, paths: Paths, runtime: Runtime) -> AgentSpec:
+    """In argv stands only what cannot change while it runs; the rest it reads from hub.yaml."""
+    return AgentSpec(
+        label=controller_label(config),
+        arguments=(
+            *_program(runtime, "controller"),
+            *("--config", str(paths.config)),
+            *("--host", config.host, "--port", str(config.port), "--log-level", config.log_level),
+            *("--log-file", str(paths.log("controller"))),
+        ),
+        environment=runtime.environment,
+        working_directory=str(paths.working_directory),
+        stdio=str(paths.last_words("controller")),
+        eager=True,
+    )
+
+
+def worker_agent(
+    config: HubConfig, model: ModelConfig, port: int, paths: Paths, runtime: Runtime
+) -> AgentSpec:
+    home = Path(runtime.environment["HOME"])
+    settings = worker_settings(config, model, port, paths, home)
+    return AgentSpec(
+        label=worker_label(config, model.name),
+        arguments=(
+            *_program(runtime, "worker"),
+            *("--settings", settings.model_dump_json(exclude_defaults=True)),
+        ),
+        environment=runtime.environment,
+        working_directory=str(paths.working_directory),
+        stdio=str(paths.last_words(model.name)),
+        eager=model.default,
+    )
+
+
+def worker_settings(
+    config: HubConfig, model: ModelConfig, port: int, paths: Paths, home: Path
+) -> WorkerSettings:
+    options = model.model_dump(exclude={"port", "default", "log_level"})
+    return WorkerSettings.model_validate(
+        options
+        | {
+            "port": port,
+            "model_path": model_location(model.model_path, home=home, base=paths.config.parent),
+            "log_level": model.log_level or config.log_level,
+            "log_file": str(paths.log(model.name)),
+        }
+    )
+
+
+def render(spec: AgentSpec) -> RenderedAgent:
+    """Equal bytes mean that nothing has to restart; the generation is a hash of everything else in them."""
+    generation = hashlib.sha256(plistlib.dumps(_properties(spec, spec.arguments))).hexdigest()[:16]
+    arguments = (*spec.arguments, GENERATION_OPTION, generation)
+    plist = plistlib.dumps(_properties(spec, arguments), sort_keys=False)
+    return RenderedAgent(label=spec.label, plist=plist, generation=generation, eager=spec.eager)
+
+
+def render_hub(
+    config: HubConfig, ports: Mapping[str, int], paths: Paths, runtime: Runtime
+) -> dict[str, RenderedAgent]:
+    """Every agent of a hub by its label, the controller first."""
+    specs = [controller_agent(config, paths, runtime)]
+    specs += [worker_agent(config, model, ports[model.name], paths, runtime) for model in config.models]
+    return {spec.label: render(spec) for spec in specs}
+
+
+def _program(runtime: Runtime, name: str) -> tuple[str, ...]:
+    """-I: neither PYTHONPATH, the user's site directory nor the working directory are imported from."""
+    return (runtime.python, "-I", "-m", "mlxhub", name)
+
+
+def _properties(spec: AgentSpec, arguments: tuple[str, ...]) -> dict[str, object]:
+    """A lazy agent has neither RunAtLoad nor KeepAlive: SuccessfulExit alone would start it at load."""
+    start: dict[str, object] = (
+        {"RunAtLoad": True, "KeepAlive": {"SuccessfulExit": False}} if spec.eager else {}
+    )
+    return {
+        "Label": spec.label,
+        "ProgramArguments": list(arguments),
+        "EnvironmentVariables": dict(spec.environment),
+        "WorkingDirectory": spec.working_directory,
+        **start,
+        "ThrottleInterval": THROTTLE_SECONDS,
+        "ExitTimeOut": EXIT_TIMEOUT_SECONDS,
+        "ProcessType": "Interactive",
+        "Umask": UMASK,
+        "SoftResourceLimits": {"NumberOfFiles": OPEN_FILES},
+        "StandardOutPath": spec.stdio,
+        "StandardErrorPath": spec.stdio,
+    }

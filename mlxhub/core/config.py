@@ -1,0 +1,208 @@
+"""hub.yaml: text to a value, with every fault and its line reported at once."""
+
+import ipaddress
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from mlxhub.core.document import Document, Location, Value, read_document
+from mlxhub.errors import ConfigError, Fault
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+LABEL_PREFIX_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+SHORT_HOST_NAMES = ("localhost",)
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class Sampling(_Strict):
+    """What a request that names none gets. None: what the model's own generation_config.json says."""
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    min_p: float | None = Field(None, ge=0, le=1)
+
+
+class EngineOptions(_Strict):
+    """What a worker needs to know of its model. Every option is defined here, once."""
+
+    name: Name = Field(description="Slug, also the OpenAI model id.")
+    model_path: str = Field(min_length=1, description="Directory, Hugging Face repo id, or builtin:demo.")
+    model_type: Literal["lm"] = Field("lm", description="What kind of model this is.")
+    aliases: tuple[str, ...] = Field((), strict=False, description="Other model ids that mean this model.")
+    jit: bool = Field(True, description="Load on the first request.")
+    preload: bool = Field(False, description="Load as soon as the process is up.")
+    auto_unload_minutes: float | None = Field(30, gt=0, description="Idle time until unload; null: never.")
+    context_length: int | None = Field(None, ge=16, description="Tokens; null: what the model can hold.")
+    max_concurrency: int = Field(8, ge=1, le=256, description="Requests that decode together.")
+    queue_size: int = Field(100, ge=0, le=10_000, description="Requests that may wait for a place.")
+    queue_timeout: float = Field(300, gt=0, description="Seconds a request may wait for a place.")
+    max_tokens: int | None = Field(None, ge=1, description="Answer limit of a request that names none.")
+    sampling: Sampling = Field(Sampling(), description="Sampling of a request that names none.")
+    prefill_step: int = Field(512, ge=16, le=16_384, description="Prompt tokens taken in one step.")
+
+    @field_validator("aliases")
+    @classmethod
+    def _aliases_are_ids(cls, aliases: tuple[str, ...]) -> tuple[str, ...]:
+        for alias in aliases:
+            if not alias or not alias.isprintable() or len(alias) > 200:
+                raise ValueError("an alias is 1 to 200 printable characters")
+        return aliases
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Everything a request may put into `model` to mean this one."""
+        return (self.name, *self.aliases)
+
+
+class ModelConfig(EngineOptions):
+    """One entry of `models:`."""
+
+    port: Port | None = Field(None, description="Fixed port; null: assigned once and remembered.")
+    default: bool = Field(True, description="Its process starts at login and at install.")
+    log_level: LogLevel | None = Field(None, description="null: as the hub's.")
+
+
+class WorkerSettings(EngineOptions):
+    """What the plist of a worker carries: everything it needs, for it never reads hub.yaml."""
+
+    port: Port
+    log_level: LogLevel = "INFO"
+    log_file: str | None = None
+
+
+class HubConfig(_Strict):
+    """A whole hub.yaml."""
+
+    host: str = Field("127.0.0.1", description="The controller's address (loopback).")
+    port: Port = Field(8000, description="The controller's port.")
+    model_starting_port: Port = Field(47850, description="First port for models that name none.")
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_path: str | None = Field(None, min_length=1, description="Directory; null: the platform's own.")
+    enable_status_page: bool = Field(True, description="false: /hub answers 404.")
+    label_prefix: str = Field(
+        "io.mlxhub",
+        pattern=rf"^{LABEL_PREFIX_PATTERN.pattern}$",
+        description="First part of every launchd label. Two hubs of one user need two.",
+    )
+    models: tuple[ModelConfig, ...] = Field((), strict=False, description="The models of this hub.")
+
+    @field_validator("host")
+    @classmethod
+    def _host_is_loopback(cls, host: str) -> str:
+        if host in SHORT_HOST_NAMES:
+            return host
+        try:
+            loopback = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise ValueError("mlxhub serves this machine only: use 127.0.0.1, ::1 or localhost")
+        return host
+
+    def find(self, model_id: str) -> ModelConfig | None:
+        """The model with this name or alias."""
+        return next((model for model in self.models if model_id in model.ids), None)
+
+
+def parse_config(text: str, *, source: str = "hub.yaml") -> HubConfig:
+    """Raises ConfigError with every fault of the text."""
+    document = read_document(text, source=source)
+    faults = list(document.faults)
+    if document.value is None and not faults:
+        raise ConfigError((Fault(source, None, "is empty. Write a new one with: mlxhub init --force"),))
+    if document.value is not None and not isinstance(document.value, dict):
+        faults.append(Fault(source, 1, "must be a mapping, as in `port: 8000`."))
+    config = None
+    if isinstance(document.value, dict):
+        try:
+            config = HubConfig.model_validate(document.value)
+        except ValidationError as error:
+            faults += [_fault(details, document, source) for details in error.errors()]
+        faults += _collisions(document, source)
+    if faults or config is None:
+        raise ConfigError(tuple(sorted(faults, key=lambda fault: fault.line or 0)))
+    return config
+
+
+def _fault(details: ErrorDetails, document: Document, source: str) -> Fault:
+    location: Location = details["loc"]
+    key = next((part for part in reversed(location) if isinstance(part, str)), "")
+    owner = _owner(location, document.value)
+    match details["type"]:
+        case "extra_forbidden":
+            message = f'unknown key "{key}"{owner}. See docs/hub-yaml.md for the keys there are.'
+        case "missing":
+            message = f'"{key}" is missing{owner}.'
+        case "string_pattern_mismatch" if key == "name":
+            message = (
+                f'"{details["input"]}" cannot be a model name. Use 1 to 63 of a-z 0-9 . _ -, '
+                "beginning with a letter or digit."
+            )
+        case _:
+            said = details["msg"].removeprefix("Value error, ")
+            message = f"{key}{owner}: {said[0].lower()}{said[1:]} (it is {details['input']!r:.60})."
+    return Fault(source, document.line_of(location), message)
+
+
+def _owner(location: Location, value: Value) -> str:
+    match location, value:
+        case ("models", int(index), *_), {"models": [*models]} if index < len(models):
+            model = models[index]
+            name = model.get("name") if isinstance(model, dict) else None
+            return f' of model "{name}"' if isinstance(name, str) else f" of model no. {index + 1}"
+    return ""
+
+
+def _collisions(document: Document, source: str) -> list[Fault]:
+    """Ports and ids that two own. Works on raw values, so that other faults do not hide these."""
+    value = document.value if isinstance(document.value, dict) else {}
+    models = value.get("models")
+    controller_port = value.get("port", HubConfig.model_fields["port"].default)
+    port_owners: dict[int, str] = {controller_port: "controller"} if isinstance(controller_port, int) else {}
+    id_owners: dict[str, str] = {}
+    faults: list[Fault] = []
+
+    def claim(location: Location, model_id: str, owner: str) -> None:
+        if model_id in id_owners:
+            message = f'"{model_id}" means model "{id_owners[model_id]}" already. Use another name or alias.'
+            faults.append(Fault(source, document.line_of(location), message))
+        else:
+            id_owners[model_id] = owner
+
+    entries = [
+        (index, model, name)
+        for index, model in enumerate(models if isinstance(models, list) else [])
+        if isinstance(model, dict) and isinstance(name := model.get("name"), str)
+    ]
+    for index, _model, name in entries:
+        claim(("models", index, "name"), name, name)
+    for index, model, name in entries:
+        port = model.get("port")
+        if isinstance(port, int) and port in port_owners:
+            other = port_owners[port]
+            who = (
+                f'models "{other}" and "{name}"'
+                if other != "controller"
+                else f'the controller and model "{name}"'
+            )
+            line = document.line_of(("models", index, "port"))
+            faults.append(Fault(source, line, f"{who} both use port {port}. Give one of them another port."))
+        elif isinstance(port, int):
+            port_owners[port] = name
+        aliases = model.get("aliases")
+        for place, alias in enumerate(aliases if isinstance(aliases, list) else []):
+            if isinstance(alias, str):
+                claim(("models", index, "aliases", place), alias, name)
+    return faults

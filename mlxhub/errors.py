@@ -1,0 +1,207 @@
+"""Everything that can go wrong, as one tree.
+
+MlxhubError
+├── ConfigError            hub.yaml has faults (all of them, with their lines)
+├── LaunchdError
+│   ├── NoSession          there is no gui domain to run agents in
+│   ├── LaunchctlTimeout   a call or the fact it should bring about took too long
+│   └── LaunchctlFailed    the fact did not come about; carries what launchctl said
+├── HubError
+│   ├── ControllerDown     nothing answers on the controller's port
+│   ├── LockTimeout        another mlxhub is changing the hub
+│   ├── StateUnreadable    a file that mlxhub wrote is damaged
+│   └── PortHeld           a stranger listens on a port of ours
+├── ModelError
+│   ├── UnknownModel       no such name or alias
+│   ├── ModelNotRunning    its process is down and may not or could not be started
+│   ├── WorkerSilent       its process does not answer
+│   ├── LoadFailed         its weights could not be brought into memory
+│   ├── NotLoaded          it is not in memory and may not be loaded on demand
+│   └── ModelBusy          it serves requests and was asked to go only if idle
+└── RequestError
+    ├── InvalidRequest     the request breaks a rule; names the parameter
+    ├── ContextOverflow    prompt and answer do not fit the context
+    ├── QueueFull          too many wait already
+    ├── QueueTimeout       waited too long for a place
+    ├── Draining           the worker is on its way out
+    └── GenerationFailed   the engine broke while it generated
+"""
+
+from dataclasses import dataclass
+
+
+class MlxhubError(Exception):
+    """The root. Its text is for a person: what, where, what to do next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in a file. `line` counts from 1; None where no single line is to blame."""
+
+    source: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return f"{place}: {self.message}"
+
+
+class ConfigError(MlxhubError):
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class LaunchdError(MlxhubError):
+    pass
+
+
+class NoSession(LaunchdError):
+    def __init__(self, domain: str, hint: str) -> None:
+        super().__init__(f"launchd has no {domain} to run agents in. {hint}")
+        self.domain = domain
+
+
+class LaunchctlTimeout(LaunchdError):
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"{what} did not finish within {seconds:g} s.")
+        self.what = what
+        self.seconds = seconds
+
+
+class LaunchctlFailed(LaunchdError):
+    """`evidence` is what launchctl printed, for the person who has to find out why."""
+
+    def __init__(self, what: str, code: int, evidence: str) -> None:
+        super().__init__(f"{what} failed (launchctl said {code}). {evidence}".rstrip())
+        self.what = what
+        self.code = code
+        self.evidence = evidence
+
+
+class HubError(MlxhubError):
+    pass
+
+
+class ControllerDown(HubError):
+    def __init__(self, url: str) -> None:
+        super().__init__(f"The controller does not answer at {url}. Start it with: mlxhub start")
+        self.url = url
+
+
+class LockTimeout(HubError):
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__(
+            f"Another mlxhub is changing this hub (it holds {path} for over {seconds:g} s). Try again later."
+        )
+        self.path = path
+
+
+class StateUnreadable(HubError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be read: {reason}. Move it away and run: mlxhub install")
+        self.path = path
+        self.reason = reason
+
+
+class PortHeld(HubError):
+    def __init__(self, port: int, pid: int | None, command: str | None) -> None:
+        holder = f"pid {pid} ({command})" if pid is not None else "another process"
+        super().__init__(
+            f"Port {port} is held by {holder}. End that process, or give hub.yaml another port for this."
+        )
+        self.port = port
+        self.pid = pid
+        self.command = command
+
+
+class ModelError(MlxhubError):
+    pass
+
+
+class UnknownModel(ModelError):
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        listed = ", ".join(known) if known else "none"
+        super().__init__(f'There is no model "{name}" here. Models: {listed}.')
+        self.name = name
+        self.known = known
+
+
+class ModelNotRunning(ModelError):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f'The process of model "{name}" is not running: {reason}')
+        self.name = name
+        self.reason = reason
+
+
+class WorkerSilent(ModelError):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f'The worker of model "{name}" does not answer: {reason}')
+        self.name = name
+        self.reason = reason
+
+
+class LoadFailed(ModelError):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f'Model "{name}" could not be loaded: {reason}')
+        self.name = name
+        self.reason = reason
+
+
+class NotLoaded(ModelError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'Model "{name}" is not loaded, and hub.yaml says jit: false. Load it with: mlxhub load-model {name}'
+        )
+        self.name = name
+
+
+class ModelBusy(ModelError):
+    def __init__(self, name: str, in_flight: int) -> None:
+        super().__init__(f'Model "{name}" is serving {in_flight} request(s) and was left as it is.')
+        self.name = name
+        self.in_flight = in_flight
+
+
+class RequestError(MlxhubError):
+    pass
+
+
+class InvalidRequest(RequestError):
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class ContextOverflow(RequestError):
+    def __init__(self, prompt_tokens: int, context_length: int) -> None:
+        super().__init__(
+            f"The prompt has {prompt_tokens} tokens, but this model's context holds {context_length}, "
+            "answer included. Shorten the conversation."
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length
+
+
+class QueueFull(RequestError):
+    def __init__(self, queued: int) -> None:
+        super().__init__(f"{queued} requests wait for this model already. Try again shortly.")
+        self.queued = queued
+
+
+class QueueTimeout(RequestError):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"No place became free within {seconds:g} s (queue_timeout). Try again later.")
+        self.seconds = seconds
+
+
+class Draining(RequestError):
+    def __init__(self) -> None:
+        super().__init__("This worker is shutting down. Try again shortly.")
+
+
+class GenerationFailed(RequestError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Generation failed: {reason}")
+        self.reason = reason

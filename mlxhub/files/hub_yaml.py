@@ -1,0 +1,50 @@
+"""hub.yaml on disk, and the ports it was promised."""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from mlxhub.core.config import HubConfig, parse_config
+from mlxhub.core.paths import Paths, model_location
+from mlxhub.core.ports import assign_ports
+from mlxhub.errors import ConfigError, Fault
+from mlxhub.files.ports import is_free
+from mlxhub.files.state import hold_lock, read_state, write_state
+
+_PORTS = TypeAdapter(dict[str, int])
+
+
+def read_hub_yaml(path: Path) -> HubConfig:
+    """Raises ConfigError, also where there is no file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError((Fault(str(path), None, "does not exist. Write one with: mlxhub init"),)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError((Fault(str(path), None, "is not UTF-8 text."),)) from error
+    except OSError as error:
+        raise ConfigError((Fault(str(path), None, f"cannot be read: {error.strerror}."),)) from error
+    return parse_config(text, source=str(path))
+
+
+def promised_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
+    """The port of every model. A new promise is written down before anybody relies on it."""
+    with hold_lock(paths.ports.with_suffix(".lock")):
+        remembered = read_state(paths.ports, _PORTS, {})
+        ports = assign_ports(config, remembered, is_free)
+        promises = {model.name: ports[model.name] for model in config.models if model.port is None}
+        if not promises.items() <= remembered.items():
+            write_state(paths.ports, _PORTS, remembered | promises)
+    return ports
+
+
+def missing_models(config: HubConfig, paths: Paths, home: Path) -> list[str]:
+    """A warning for each model directory that is not there. It may come: an external disk, a download."""
+    warnings = []
+    for model in config.models:
+        path = model_location(model.model_path, home=home, base=paths.config.parent)
+        if path.startswith("/") and not Path(path).is_dir():
+            warnings.append(
+                f'model "{model.name}": there is no directory {path}. It cannot be loaded until there is one.'
+            )
+    return warnings

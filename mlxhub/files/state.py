@@ -1,0 +1,96 @@
+"""Small files that must never be half written, and the lock under which a hub is changed."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from mlxhub.errors import LockTimeout, StateUnreadable
+
+LOCK_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+T = TypeVar("T")
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """All of it or nothing, also when the machine loses power. The mode does not depend on the umask."""
+    make_private_directory(path.parent)
+    # The temporary name must not end in .plist: launchd scans the directory at login.
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def make_private_directory(path: Path) -> None:
+    """Directories that we create are the user's alone; those that exist stay as they are."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def read_state(path: Path, adapter: TypeAdapter[T], default: T) -> T:
+    """The default where there is no file. Raises StateUnreadable where there is one that makes no sense."""
+    try:
+        return adapter.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return default
+    except (ValidationError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not what mlxhub writes"
+        raise StateUnreadable(str(path), str(reason)) from error
+
+
+def write_state(path: Path, adapter: TypeAdapter[T], value: T) -> None:
+    write_atomically(path, adapter.dump_json(value, indent=2) + b"\n")
+
+
+@contextlib.contextmanager
+def hold_lock(
+    path: Path,
+    *,
+    seconds: float = LOCK_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> Iterator[None]:
+    """One holder at a time. The kernel frees the lock of a process that dies.
+
+    Raises LockTimeout.
+    """
+    make_private_directory(path.parent)
+    with path.open("a") as file:
+        deadline = clock() + seconds
+        while not _try_lock(file.fileno()):
+            if clock() >= deadline:
+                raise LockTimeout(str(path), seconds)
+            pause(_POLL_SECONDS)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The edge to launchd: the client, its output, and reconciliation."""

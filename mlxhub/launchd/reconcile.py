@@ -1,0 +1,92 @@
+"""Install, reload, repair and uninstall are one function with other inputs: observe, plan, carry out."""
+
+import plistlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from mlxhub.core.agents import RenderedAgent
+from mlxhub.core.paths import Paths
+from mlxhub.core.plan import (
+    Bootout,
+    Bootstrap,
+    Kickstart,
+    ObservedAgent,
+    Plan,
+    RemovePlist,
+    Step,
+    WritePlist,
+    make_plan,
+)
+from mlxhub.files.manifest import forget, read_manifest, record
+from mlxhub.files.state import hold_lock, make_private_directory, write_atomically
+from mlxhub.launchd.contract import Launchd
+
+# launchd refuses plists that others may write; all else is our own.
+PLIST_MODE = 0o644
+
+
+def reconcile(
+    desired: Mapping[str, RenderedAgent],
+    *,
+    owns: Callable[[str], bool],
+    paths: Paths,
+    launchd: Launchd,
+    dry_run: bool = False,
+) -> Plan:
+    """Bring launchd to what is desired and return what that took.
+
+    `owns` narrows the labels of the manifest that may be removed. One reconciliation runs at a time, and one
+    that was cut short is finished by the next.
+    """
+    launchd.require_session()
+    if dry_run:
+        return make_plan(desired, observe(desired, owns=owns, paths=paths, launchd=launchd))
+    with hold_lock(paths.lock):
+        plan = make_plan(desired, observe(desired, owns=owns, paths=paths, launchd=launchd))
+        for directory in (paths.agents, paths.logs, paths.working_directory):
+            make_private_directory(directory)
+        for step in plan.steps:
+            _take(step, paths, launchd)
+    return plan
+
+
+def observe(
+    desired: Iterable[str], *, owns: Callable[[str], bool], paths: Paths, launchd: Launchd
+) -> dict[str, ObservedAgent]:
+    """Every label that is desired or that we once wrote."""
+    ours = read_manifest(paths.manifest)
+    labels = dict.fromkeys([*desired, *(label for label in ours if owns(label))])
+    return {
+        label: ObservedAgent(plist=_read_plist(paths.plist(label)), state=launchd.inspect(label))
+        for label in labels
+    }
+
+
+def _take(step: Step, paths: Paths, launchd: Launchd) -> None:
+    match step:
+        case Bootout(label):
+            launchd.bootout(label)
+        case RemovePlist(label):
+            paths.plist(label).unlink(missing_ok=True)
+            forget(paths.manifest, label)
+        case WritePlist(label, plist):
+            record(paths.manifest, label, paths.plist(label), plist)
+            write_atomically(paths.plist(label), plist, mode=PLIST_MODE)
+            _touch_private(Path(plistlib.loads(plist)["StandardOutPath"]))
+        case Bootstrap(label, generation):
+            launchd.enable(label)
+            launchd.bootstrap(paths.plist(label), label, generation)
+        case Kickstart(label):
+            launchd.kickstart(label)
+
+
+def _touch_private(path: Path) -> None:
+    """launchd would create it readable for all."""
+    path.touch(mode=0o600, exist_ok=True)
+
+
+def _read_plist(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

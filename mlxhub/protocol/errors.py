@@ -1,0 +1,71 @@
+"""The one table from errors to HTTP, and the one shape in which every error leaves."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from mlxhub import errors
+
+RETRY_AFTER_SECONDS = 2
+
+
+class ErrorBody(BaseModel):
+    message: str
+    type: str
+    code: str | None = None
+    param: str | None = None
+
+
+class ErrorEnvelope(BaseModel):
+    """OpenAI's error shape, on every route of ours."""
+
+    error: ErrorBody
+
+
+@dataclass(frozen=True, slots=True)
+class HttpError:
+    status: int
+    type: str
+    code: str
+
+
+_TABLE: dict[type[errors.MlxhubError], HttpError] = {
+    errors.ConfigError: HttpError(422, "invalid_request_error", "invalid_config"),
+    errors.UnknownModel: HttpError(404, "invalid_request_error", "model_not_found"),
+    errors.ModelNotRunning: HttpError(503, "server_error", "model_not_running"),
+    errors.WorkerSilent: HttpError(502, "server_error", "worker_silent"),
+    errors.LoadFailed: HttpError(503, "server_error", "model_load_failed"),
+    errors.NotLoaded: HttpError(503, "server_error", "model_not_loaded"),
+    errors.ModelBusy: HttpError(409, "invalid_request_error", "model_busy"),
+    errors.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
+    errors.ContextOverflow: HttpError(400, "invalid_request_error", "context_length_exceeded"),
+    errors.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
+    errors.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),
+    errors.Draining: HttpError(503, "server_error", "shutting_down"),
+    errors.GenerationFailed: HttpError(500, "server_error", "generation_failed"),
+    errors.LockTimeout: HttpError(409, "server_error", "hub_is_changing"),
+    errors.PortHeld: HttpError(503, "server_error", "port_held"),
+    errors.NoSession: HttpError(503, "server_error", "no_launchd_session"),
+    errors.LaunchdError: HttpError(502, "server_error", "launchd_failed"),
+    errors.MlxhubError: HttpError(500, "server_error", "internal_error"),
+}
+_RETRYABLE_STATUSES = frozenset({429, 503})
+
+
+def http_error(error: errors.MlxhubError) -> HttpError:
+    """The row of the nearest ancestor that has one."""
+    for ancestor in type(error).__mro__:
+        if row := _TABLE.get(ancestor):
+            return row
+    raise AssertionError(f"no row for {type(error).__name__}")
+
+
+def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
+    row = http_error(error)
+    param = error.param if isinstance(error, errors.InvalidRequest) else None
+    return ErrorEnvelope(error=ErrorBody(message=str(error), type=row.type, code=row.code, param=param))
+
+
+def error_headers(status: int) -> dict[str, str]:
+    """Headers that go with an error: 429 and 503 say when to come back."""
+    return {"retry-after": str(RETRY_AFTER_SECONDS)} if status in _RETRYABLE_STATUSES else {}

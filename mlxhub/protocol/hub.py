@@ -1,0 +1,89 @@
+"""What the controller and `mlxhub status --json` say of a hub."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from mlxhub.core.lifecycle import ModelState, ProcessState
+
+
+class ControllerView(BaseModel):
+    process: ProcessState
+    pid: int | None
+    host: str
+    port: int
+    label: str
+    started_at: float | None = None
+    last_exit: str | None = None
+    error: str | None = None
+
+
+class ModelView(BaseModel):
+    """One model. Times are Unix seconds, for people; `memory` is null where the worker is silent."""
+
+    name: str
+    aliases: list[str] = []
+    type: str
+    label: str
+    port: int
+    default: bool
+    process: ProcessState
+    memory: ModelState | None
+    pid: int | None = None
+    memory_bytes: int | None = None
+    context_length: int | None = None
+    in_flight: int | None = None
+    queued: int | None = None
+    restarts: int | None = None
+    last_exit: str | None = None
+    error: str | None = None
+    started_at: float | None = None
+    last_activity_at: float | None = None
+    unload_at: float | None = None
+    facts_age_seconds: float | None = None
+
+
+class Counts(BaseModel):
+    models: int
+    running: int
+    loaded: int
+
+
+class HubStatus(BaseModel):
+    """`groups` is empty until hub.yaml can define them."""
+
+    controller: ControllerView
+    models: list[ModelView]
+    groups: list[None] = []
+    warnings: list[str] = []
+    counts: Counts
+
+
+class ActionResult(BaseModel):
+    """How one action on one model ended."""
+
+    name: str
+    ok: bool
+    message: str
+
+
+class BulkResult(BaseModel):
+    """`started` counts the successes, whatever the action was."""
+
+    started: int
+    total: int
+    startup_time_seconds: float
+    results: list[ActionResult]
+
+
+class ReloadResult(BaseModel):
+    """Model names by what happened to their processes."""
+
+    started: list[str]
+    stopped: list[str]
+    restarted: list[str]
+    unchanged: list[str]
+    warnings: list[str] = []
+
+
+ModelAction = Literal["start", "stop", "restart", "load", "unload"]

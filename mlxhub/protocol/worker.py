@@ -1,0 +1,57 @@
+"""What a worker says of itself: `GET /status`, the truth that the controller reads."""
+
+from pydantic import BaseModel, ConfigDict
+
+from mlxhub.core.lifecycle import ModelState
+
+
+class BatchStatus(BaseModel):
+    """Rows decoding together now, the most there may be, and the most there were since the load."""
+
+    rows: int
+    max_rows: int
+    peak_rows: int
+
+
+class MemoryStatus(BaseModel):
+    """`footprint_bytes` is the whole process as the system counts it; the others are MLX's own counters."""
+
+    footprint_bytes: int
+    mlx_active_bytes: int = 0
+    mlx_peak_bytes: int = 0
+
+
+class CounterStatus(BaseModel):
+    """Since the process started."""
+
+    requests: int = 0
+    completed: int = 0
+    cancelled: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class WorkerStatus(BaseModel):
+    """Durations, not times: clocks of two processes are not compared."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    name: str
+    pid: int
+    generation: str
+    model_path: str
+    model_type: str
+    model_status: ModelState
+    error: str | None = None
+    context_length: int | None = None
+    in_flight: int = 0
+    queued: int = 0
+    batch: BatchStatus
+    memory: MemoryStatus
+    counters: CounterStatus
+    uptime_seconds: float
+    load_seconds: float | None = None
+    idle_seconds: float | None = None
+    unload_in_seconds: float | None = None
+    draining: bool = False

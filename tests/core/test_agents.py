@@ -1,0 +1,89 @@
+"""Plists: the golden ones are exactly what docs/hub.example.yaml installs for Ann on her Mac."""
+
+import plistlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mlxhub.core.agents import RenderedAgent, Runtime, render_hub
+from mlxhub.core.config import HubConfig, parse_config
+from mlxhub.core.paths import Paths
+from mlxhub.core.ports import assign_ports
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "launchd"
+HOME = Path("/Users/ann")
+SUPPORT = HOME / "Library/Application Support/mlxhub"
+PATHS = Paths(
+    config=SUPPORT / "hub.yaml",
+    state=SUPPORT / "state",
+    logs=HOME / "Library/Logs/mlxhub",
+    agents=HOME / "Library/LaunchAgents",
+    supervisor=SUPPORT / "launchd",
+)
+RUNTIME = Runtime(
+    python=str(SUPPORT / "env/bin/python"),
+    environment={
+        "HOME": str(HOME),
+        "PATH": "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "LANG": "en_US.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    },
+)
+
+
+def agents_of(config: HubConfig) -> dict[str, RenderedAgent]:
+    return render_hub(config, assign_ports(config, {}, lambda _port: True), PATHS, RUNTIME)
+
+
+@pytest.fixture(scope="module")
+def example() -> HubConfig:
+    return parse_config((ROOT / "docs/hub.example.yaml").read_text())
+
+
+def test_golden_plists_are_what_the_example_installs(example: HubConfig) -> None:
+    golden = {path.stem: path.read_bytes() for path in GOLDEN.glob("*.plist")}
+    assert {label: agent.plist for label, agent in agents_of(example).items()} == golden
+
+
+def test_golden_plists_are_accepted_by_an_independent_reader() -> None:
+    """Apple's plutil on a Mac; elsewhere plistutil of libplist, which scripts/test asks for."""
+    plutil = shutil.which("plutil") if Path("/usr/bin/plutil").exists() else None
+    for path in GOLDEN.glob("*.plist"):
+        command = [plutil, "-lint", str(path)] if plutil else ["plistutil", "-i", str(path), "-f", "xml"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        assert plutil or path.stem in done.stdout
+
+
+def test_eager_agents_start_and_restart_and_lazy_ones_do_neither(example: HubConfig) -> None:
+    starts = {
+        label: (plist.get("RunAtLoad"), plist.get("KeepAlive"))
+        for label, agent in agents_of(example).items()
+        for plist in [plistlib.loads(agent.plist)]
+    }
+    eager = (True, {"SuccessfulExit": False})
+    assert starts == {
+        "io.mlxhub.controller": eager,
+        "io.mlxhub.worker.demo": eager,
+        "io.mlxhub.worker.qwen3-4b": eager,
+        "io.mlxhub.worker.coder": (None, None),
+    }
+
+
+def test_the_generation_is_in_the_arguments_and_changes_with_any_setting(example: HubConfig) -> None:
+    before = agents_of(example)["io.mlxhub.worker.demo"]
+    demo = example.models[0].model_copy(update={"jit": False})
+    after = agents_of(example.model_copy(update={"models": (demo, *example.models[1:])}))
+    assert plistlib.loads(before.plist)["ProgramArguments"][-2:] == ["--generation", before.generation]
+    assert after["io.mlxhub.worker.demo"].generation != before.generation
+    assert after["io.mlxhub.worker.coder"] == agents_of(example)["io.mlxhub.worker.coder"]
+
+
+def test_homes_and_relative_paths_are_expanded(example: HubConfig) -> None:
+    plist = plistlib.loads(agents_of(example)["io.mlxhub.worker.coder"].plist)
+    assert "/Users/ann/models/coder" in plist["ProgramArguments"][-3]
+    assert all("~" not in argument for argument in plist["ProgramArguments"])

@@ -1,0 +1,118 @@
+"""hub.yaml: what is right is read, and everything wrong is said with its line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlxhub.core.config import HubConfig, parse_config
+from mlxhub.errors import ConfigError, Fault
+
+DEMO = "models:\n  - name: demo\n    model_path: builtin:demo\n"
+
+
+def faults_of(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_defaults_are_filled_in() -> None:
+    hub = parse_config(DEMO)
+    assert (hub.host, hub.port, hub.model_starting_port) == ("127.0.0.1", 8000, 47850)
+    assert hub.models[0].default is True
+    assert hub.models[0].auto_unload_minutes == 30
+
+
+def test_a_model_is_found_by_name_and_by_alias() -> None:
+    hub = parse_config(DEMO + "    aliases: [gpt-4o-mini]\n")
+    assert hub.find("demo") is hub.find("gpt-4o-mini") is hub.models[0]
+    assert hub.find("other") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "hub.yaml: is empty. Write a new one with: mlxhub init --force"),
+        ("# only a comment\n", "hub.yaml: is empty. Write a new one with: mlxhub init --force"),
+        ("- 1\n", "hub.yaml:1: must be a mapping, as in `port: 8000`."),
+        (
+            "port: 1\nprot: 2\n",
+            'hub.yaml:2: unknown key "prot". See docs/hub-yaml.md for the keys there are.',
+        ),
+        ("port: 1\nport: 2\n", 'hub.yaml:2: "port" stands here twice (first in line 1). Remove one.'),
+        ("port: x\n", "hub.yaml:1: port: input should be a valid integer (it is 'x')."),
+        ("port: 0\n", "hub.yaml:1: port: input should be greater than or equal to 1 (it is 0)."),
+        (
+            "host: 0.0.0.0\n",
+            "hub.yaml:1: host: mlxhub serves this machine only: use 127.0.0.1, ::1 or localhost "
+            "(it is '0.0.0.0').",
+        ),
+        ("models:\n  - model_path: x\n", 'hub.yaml:2: "name" is missing of model no. 1.'),
+        (
+            "models:\n  - name: A b\n    model_path: x\n",
+            'hub.yaml:2: "A b" cannot be a model name. Use 1 to 63 of a-z 0-9 . _ -, '
+            "beginning with a letter or digit.",
+        ),
+        (
+            DEMO + "    port: 8000\n",
+            'hub.yaml:4: the controller and model "demo" both use port 8000. Give one of them another port.',
+        ),
+        (
+            DEMO + "    port: 8101\n  - name: chat\n    model_path: x\n    port: 8101\n",
+            'hub.yaml:7: models "demo" and "chat" both use port 8101. Give one of them another port.',
+        ),
+        (
+            DEMO + "  - name: chat\n    model_path: x\n    aliases: [demo]\n",
+            'hub.yaml:6: "demo" means model "demo" already. Use another name or alias.',
+        ),
+        (
+            DEMO + "  - name: demo\n    model_path: x\n",
+            'hub.yaml:4: "demo" means model "demo" already. Use another name or alias.',
+        ),
+        (
+            DEMO + "    jit: maybe\n",
+            "hub.yaml:4: jit of model \"demo\": input should be a valid boolean (it is 'maybe').",
+        ),
+        (
+            DEMO + "    sampling: {temperature: 3}\n",
+            'hub.yaml:4: temperature of model "demo": input should be less than or equal to 2 (it is 3).',
+        ),
+        (
+            DEMO + "    auto_unload_minutes: .nan\n",
+            'hub.yaml:4: auto_unload_minutes of model "demo": input should be a finite number (it is nan).',
+        ),
+    ],
+)
+def test_one_fault_is_said_with_its_line(text: str, fault: str) -> None:
+    assert faults_of(text) == [fault]
+
+
+def test_every_fault_is_said_at_once_in_the_order_of_lines() -> None:
+    text = "prot: 1\nmodels:\n  - name: B!\n    model_path: 7\n    port: 8101\n  - name: c\n    port: 8101\n"
+    assert [fault.split(": ")[0] for fault in faults_of(text)] == [
+        "hub.yaml:1",
+        "hub.yaml:3",
+        "hub.yaml:4",
+        "hub.yaml:6",
+        "hub.yaml:7",
+    ]
+
+
+def test_broken_yaml_names_the_line() -> None:
+    assert faults_of("port: 8000\nmodels: [\n")[0].startswith("hub.yaml:3: not valid YAML")
+
+
+def test_anchors_that_repeat_themselves_are_refused() -> None:
+    layers = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9))
+    assert any("too many values" in fault for fault in faults_of("l0: &l0 [x]\n" + layers))
+
+
+@given(st.text(max_size=200))
+def test_any_text_gives_a_config_or_faults(text: str) -> None:
+    """Any other exception would fail this."""
+    outcome: object
+    try:
+        outcome = parse_config(text)
+    except ConfigError as error:
+        outcome = error.faults[0]
+    assert isinstance(outcome, HubConfig | Fault)

@@ -1,0 +1,92 @@
+"""Reading `launchctl print`: the fields at one tab, and nothing that only looks like one."""
+
+import pytest
+
+from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.observed import AgentState
+from mlxhub.launchd.printed import parse_print
+
+LABEL = "io.mlxhub.worker.demo"
+RUNNING = f"""gui/501/{LABEL} = {{
+	active count = 1
+	path = /Users/ann/Library/LaunchAgents/{LABEL}.plist
+	type = LaunchAgent
+	state = running
+
+	program = /opt/env/bin/python
+	arguments = {{
+		/opt/env/bin/python
+		--settings
+		{{"name": "pid = 7"}}
+		--generation
+		abc123
+	}}
+
+	environment = {{
+		HOME => /Users/ann
+	}}
+
+	minimum runtime = 10
+	exit timeout = 45
+	runs = 3
+	pid = 3438
+	last terminating signal = Terminated: 15
+
+	resource coalition = {{
+		state = active
+		pid = 99
+	}}
+
+	job state = running
+	properties = keepalive | runatload
+}}
+"""
+
+
+def printed(*lines: str) -> str:
+    return "\n".join([f"gui/501/{LABEL} = {{", *(f"\t{line}" for line in lines), "}", ""])
+
+
+def test_a_running_job_is_read() -> None:
+    assert parse_print(RUNNING, LABEL) == AgentState(
+        label=LABEL,
+        process=ProcessState.RUNNING,
+        pid=3438,
+        generation="abc123",
+        plist_path=f"/Users/ann/Library/LaunchAgents/{LABEL}.plist",
+        runs=3,
+        last_exit="signal Terminated",
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "process", "last_exit"),
+    [
+        (["state = not running", "last exit code = (never exited)"], ProcessState.STOPPED, None),
+        (["state = not running", "last exit code = 75: EX_TEMPFAIL"], ProcessState.STOPPED, "exit 75"),
+        (["state = not running", "last exit code = 0"], ProcessState.STOPPED, "exit 0"),
+        (["state = spawn scheduled", "last exit code = 1"], ProcessState.THROTTLED, "exit 1"),
+        (["state = SIGTERMed", "pid = 5"], ProcessState.STOPPING, None),
+        (["state = not running", "last exit code = 78: EX_CONFIG"], ProcessState.FAILED, "exit 78"),
+        (["state = not running", "job state = spawn failed"], ProcessState.FAILED, None),
+        (
+            ["state = not running", "last terminating signal = Killed: 9"],
+            ProcessState.STOPPED,
+            "signal Killed",
+        ),
+        (["state = frobnicating"], ProcessState.UNKNOWN, None),
+        ([], ProcessState.UNKNOWN, None),
+    ],
+)
+def test_states_are_told_apart(lines: list[str], process: ProcessState, last_exit: str | None) -> None:
+    state = parse_print(printed(*lines), LABEL)
+    assert (state.process, state.last_exit, state.loaded) == (process, last_exit, True)
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", RUNNING.replace(LABEL, "other"), RUNNING[:-2]])
+def test_what_is_not_understood_is_unknown_and_never_stopped(text: str) -> None:
+    assert parse_print(text, LABEL).process is ProcessState.UNKNOWN
+
+
+def test_older_systems_leave_the_domain_out() -> None:
+    assert parse_print(RUNNING.replace(f"gui/501/{LABEL}", LABEL), LABEL).pid == 3438
