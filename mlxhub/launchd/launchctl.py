@@ -100,7 +100,7 @@ class Launchctl:
             ran_and_ended = state.runs is not None and before.runs is not None and state.runs > before.runs
             return state.pid is not None or ran_and_ended or state.process is ProcessState.FAILED
 
-        if not self._wait(started, START_SECONDS):
+        if not before.loaded or not self._wait(started, START_SECONDS):
             raise self._failed(f"launchctl kickstart of {label}", reply, label)
 
     def kill(self, label: str, signal: str) -> None:

@@ -1,0 +1,59 @@
+"""`mlxhub chat`: talk to a model in the terminal."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from mlxhub.cli.ask import model_base_url, print_answer, router_base_url
+from mlxhub.cli.flash import Tone, flash
+from mlxhub.cli.local_hub import find_machine, open_hub
+from mlxhub.clients.chat import ChatMessage
+from mlxhub.errors import MlxhubError
+
+
+@click.command()
+@click.argument("model")
+@click.argument("prompt", required=False)
+@click.option("--direct", is_flag=True, help="Ask the model at its own port, past the controller.")
+@click.pass_obj
+def chat(file: Path | None, model: str, prompt: str | None, direct: bool) -> None:
+    """Ask MODEL one PROMPT, or without one, converse: /reset begins anew, /exit or ctrl-d ends."""
+    local = open_hub(find_machine(file))
+    base_url = model_base_url(local.hub.find(model)) if direct else router_base_url(local)
+    if prompt is not None:
+        print_answer(base_url, model, [{"role": "user", "content": prompt}])
+    elif sys.stdin.isatty():
+        _converse(base_url, model)
+    else:
+        print_answer(base_url, model, [{"role": "user", "content": sys.stdin.read()}])
+
+
+def _converse(base_url: str, model: str) -> None:
+    messages: list[ChatMessage] = []
+    while True:
+        try:
+            said = click.prompt(f"{model}", prompt_suffix="> ", type=str)
+        except (EOFError, click.Abort):
+            click.echo()
+            return
+        if said == "/exit":
+            return
+        if said == "/reset":
+            messages = []
+            continue
+        messages.append({"role": "user", "content": said})
+        try:
+            answer = print_answer(base_url, model, messages)
+        except KeyboardInterrupt:
+            click.echo()
+            flash(Tone.INFO, "Stopped. The question is forgotten.")
+            messages.pop()
+        except MlxhubError as error:
+            flash(Tone.ERROR, str(error))
+            messages.pop()
+        else:
+            messages.append({"role": "assistant", "content": answer})
+
+
+COMMANDS = {"chat": chat}

@@ -1,0 +1,112 @@
+"""`mlxhub status`: asked of the controller, or found out without it."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import click
+
+from mlxhub.cli.flash import Tone, flash
+from mlxhub.cli.local_hub import LocalHub, controller_url, find_machine, launchd_of, open_hub
+from mlxhub.cli.tables import models_table
+from mlxhub.clients.hub import HubClient
+from mlxhub.clients.remote_error import RemoteError
+from mlxhub.clients.worker import WorkerClient
+from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.observed import AgentState
+from mlxhub.errors import ControllerDown, PortHeld
+from mlxhub.files.ports import port_holder
+from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.hub import HubModel
+from mlxhub.fleet.observation import look
+from mlxhub.fleet.status import Clocks, hub_status
+from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.hub import ControllerView, HubStatus
+
+
+@click.command()
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def status(file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
+    """Show the controller and every model (or these): process, memory, port, uptime, last exit."""
+    machine = find_machine(file)
+    local = open_hub(machine)
+    launchd = launchd_of(machine)
+    launchd.require_session()
+    seen = _status(local, launchd)
+    chosen = [local.hub.find(model).name for model in models]
+    if chosen:
+        seen = seen.model_copy(update={"models": [view for view in seen.models if view.name in chosen]})
+    if as_json:
+        click.echo(seen.model_dump_json(indent=2))
+        return
+    _show(seen, controller_url(local.config))
+
+
+def _status(local: LocalHub, launchd: Launchd) -> HubStatus:
+    """The controller's answer counts only if launchd knows the one who answers as ours."""
+    agent = launchd.inspect(local.hub.controller_label)
+    if agent.pid is not None:
+        try:
+            with HubClient(controller_url(local.config)) as client:
+                answer = client.status()
+        except (ControllerDown, RemoteError):
+            pass
+        else:
+            if answer.controller.pid == agent.pid:
+                return answer
+    return asyncio.run(_found_out(local, launchd, agent))
+
+
+async def _found_out(local: LocalHub, launchd: Launchd, agent: AgentState) -> HubStatus:
+    models = list(local.hub.models.values())
+    facts = await asyncio.gather(*(_look(model, launchd) for model in models))
+    now = Clocks(monotonic=time.monotonic(), unix=time.time())
+    seen = {model.name: found for model, found in zip(models, facts, strict=True)}
+    return hub_status(local.hub, seen, _controller_view(local, agent), now)
+
+
+async def _look(model: HubModel, launchd: Launchd) -> ModelFacts:
+    client = WorkerClient(model.name, model.port)
+    try:
+        return await look(model, None, launchd=launchd, ask=client.status)
+    finally:
+        client.close()
+
+
+def _controller_view(local: LocalHub, agent: AgentState) -> ControllerView:
+    """Of a controller that did not answer: running, for launchd, then means starting."""
+    config = local.config
+    holder = port_holder(config.port)
+    stranger = holder is not None and (agent.pid is None or holder.pid not in (agent.pid, None))
+    starting = agent.process is ProcessState.RUNNING
+    return ControllerView(
+        process=ProcessState.STARTING if starting else agent.process,
+        pid=agent.pid,
+        host=config.host,
+        port=config.port,
+        label=local.hub.controller_label,
+        last_exit=agent.last_exit,
+        error=str(PortHeld(config.port, holder.pid, holder.command)) if holder and stranger else None,
+    )
+
+
+def _show(seen: HubStatus, url: str) -> None:
+    controller = seen.controller
+    pid = f", pid {controller.pid}" if controller.pid else ""
+    click.echo(f"controller  {controller.process}  {url}{pid}")
+    if seen.models:
+        models_table(seen.models)
+    for warning in seen.warnings:
+        flash(Tone.WARN, warning)
+    if controller.error:
+        flash(Tone.ERROR, controller.error)
+    elif controller.process is not ProcessState.RUNNING:
+        flash(Tone.WARN, "The controller does not run; models do not need it. Start it with: mlxhub start")
+    for view in seen.models:
+        if view.error:
+            flash(Tone.ERROR, f"{view.name}: {view.error}")
+
+
+COMMANDS = {"status": status}

@@ -1,0 +1,119 @@
+"""Commands for the whole hub: `start`, `stop`, `reload`, `start-all`, `stop-all`."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import click
+
+from mlxhub.cli.flash import Tone, flash
+from mlxhub.cli.local_hub import (
+    LocalHub,
+    controller_url,
+    ensure_supervisor,
+    find_machine,
+    launchd_of,
+    open_hub,
+)
+from mlxhub.cli.results import show_results
+from mlxhub.cli.running import controller_runs, workers_run, workers_stop
+from mlxhub.clients.hub import HubClient
+from mlxhub.errors import MlxhubError
+from mlxhub.files.hub_yaml import read_hub_yaml
+from mlxhub.fleet.processes import stop_job
+from mlxhub.launchd.launchctl import Launchctl
+from mlxhub.protocol.hub import ActionResult, BulkAction
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@_json_option
+@click.pass_obj
+def start(file: Path | None, as_json: bool) -> None:
+    """Start the controller and every model with `default: true`, after `mlxhub stop` for instance."""
+    machine = find_machine(file)
+    local = open_hub(machine)
+    launchd = launchd_of(machine)
+    ensure_supervisor(machine, launchd)
+    _start_controller(local, launchd)
+    models = [model for model in local.hub.models.values() if model.config.default]
+    controller = ActionResult(
+        name="controller", ok=True, message=f"The controller runs at {controller_url(local.config)}"
+    )
+    show_results([controller, *asyncio.run(workers_run(models, launchd))], as_json=as_json)
+
+
+@click.command()
+@_json_option
+@click.pass_obj
+def stop(file: Path | None, as_json: bool) -> None:
+    """Stop every model and the controller until `mlxhub start` or the next login."""
+    machine = find_machine(file)
+    local = open_hub(machine)
+    launchd = launchd_of(machine)
+    launchd.require_session()
+    results = asyncio.run(workers_stop(local.hub.models.values(), launchd))
+    stopped = asyncio.run(stop_job(local.hub.controller_label, launchd=launchd))
+    message = "The controller is stopped." if stopped else "The controller was not running."
+    show_results([*results, ActionResult(name="controller", ok=True, message=message)], as_json=as_json)
+
+
+@click.command()
+@_json_option
+@click.pass_obj
+def reload(file: Path | None, as_json: bool) -> None:
+    """Have the controller read hub.yaml again; only models that changed restart."""
+    with HubClient(_controller_url(file)) as client:
+        result = client.reload()
+    if as_json:
+        click.echo(json.dumps(result.model_dump()))
+        return
+    for warning in result.warnings:
+        flash(Tone.WARN, warning)
+    for what, names in (
+        ("Started", result.started),
+        ("Restarted", result.restarted),
+        ("Stopped", result.stopped),
+    ):
+        if names:
+            flash(Tone.OK, f"{what}: {', '.join(names)}")
+    flash(Tone.OK, f"hub.yaml is in force; {len(result.unchanged)} model(s) unchanged.")
+
+
+def _bulk(action: BulkAction, line: str) -> click.Command:
+    @click.command(action, help=line)
+    @_json_option
+    @click.pass_obj
+    def command(file: Path | None, as_json: bool) -> None:
+        with HubClient(_controller_url(file)) as client:
+            show_results(client.bulk(action).results, as_json=as_json)
+
+    return command
+
+
+def _controller_url(file: Path | None) -> str:
+    return controller_url(read_hub_yaml(find_machine(file).paths.config))
+
+
+def _start_controller(local: LocalHub, launchd: Launchctl) -> None:
+    label = local.hub.controller_label
+    plist = local.paths.plist(label)
+    if not plist.is_file():
+        raise MlxhubError("Nothing is installed yet. Install the hub with: mlxhub install")
+    state = launchd.inspect(label)
+    if not state.loaded:
+        launchd.enable(label)
+        launchd.bootstrap(plist, label, local.agents[label].generation)
+    if state.pid is None:
+        launchd.kickstart(label)
+    controller_runs(local)
+
+
+COMMANDS = {
+    "start": start,
+    "stop": stop,
+    "reload": reload,
+    "start-all": _bulk("start-all", "Start the process of every model, also of those with `default: false`."),
+    "stop-all": _bulk("stop-all", "Stop the process of every model; the controller stays."),
+}
