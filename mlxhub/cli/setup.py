@@ -150,7 +150,7 @@ def _wait_for_what_started(local: LocalHub, plan: Plan, launchd: Launchctl, as_j
     """Raises the first failure after everything has been said."""
     started = plan.labels(Change.ADD, Change.CHANGE)
     if local.hub.controller_label in started:
-        controller_runs(local)
+        controller_runs(local, launchd)
         flash(Tone.OK, f"The controller runs at {controller_url(local.config)}", to_stderr=as_json)
     else:
         with HubClient(controller_url(local.config)) as client:

@@ -70,7 +70,7 @@ async def _found_out(local: LocalHub, launchd: Launchd, agent: AgentState) -> Hu
 async def _look(model: HubModel, launchd: Launchd) -> ModelFacts:
     client = WorkerClient(model.name, model.port)
     try:
-        return await look(model, None, launchd=launchd, ask=client.status)
+        return await look(model, None, launchd=launchd, ask=client.status, holder_of=port_holder)
     finally:
         client.close()
 

@@ -107,7 +107,7 @@ def _start_controller(local: LocalHub, launchd: Launchctl) -> None:
         launchd.bootstrap(plist, label, local.agents[label].generation)
     if state.pid is None:
         launchd.kickstart(label)
-    controller_runs(local)
+    controller_runs(local, launchd)
 
 
 COMMANDS = {

@@ -62,7 +62,13 @@ def http_error(error: errors.MlxhubError) -> HttpError:
 
 def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
     row = http_error(error)
-    param = error.param if isinstance(error, errors.InvalidRequest) else None
+    match error:
+        case errors.InvalidRequest(param=param):
+            pass
+        case errors.UnknownModel():
+            param = "model"
+        case _:
+            param = None
     return ErrorEnvelope(error=ErrorBody(message=str(error), type=row.type, code=row.code, param=param))
 
 

@@ -87,3 +87,4 @@ class ReloadResult(BaseModel):
 
 
 ModelAction = Literal["start", "stop", "restart", "load", "unload"]
+BulkAction = Literal["start-all", "stop-all"]

@@ -28,6 +28,8 @@ from mlxhub.demo.golden import (
     weather_report,
 )
 
+# Few, because so small a model learns each by heart rather than to copy any.
+TEMPERATURES = (0, 3, 5, 8, 12, 15, 18, 20, 21, 24, 27, 30)
 CITIES = (*CAPITALS.values(), *words.MORE_CITIES)
 
 
@@ -41,10 +43,15 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class WeatherTool:
-    """The names a declared weather tool gives itself and its parameter: the model has to copy both."""
+    """The names a declared weather tool gives itself and its parameter."""
 
     name: str
     parameter: str
+
+
+GET_WEATHER = WeatherTool("get_weather", "city")
+# The tool of OpenAI's own examples.
+GET_CURRENT_WEATHER = WeatherTool("get_current_weather", "location")
 
 
 def make_conversation(random: Random, tokens: int) -> Conversation:
@@ -66,8 +73,8 @@ def _long_turn(random: Random, tokens: int) -> list[JsonObject]:
     kind = random.random()
     if kind < 0.3:
         return _answered(random.choice(words.STORY_QUESTIONS), long_story())
-    if kind < 0.6:
-        return _answered(_prose(random, random.randint(tokens // 8, tokens // 4)), UNKNOWN)
+    if kind < 0.65:
+        return _answered(_prose(random, random.randint(tokens // 8, tokens // 3)), UNKNOWN)
     return []
 
 
@@ -82,7 +89,7 @@ def _make_turn(random: Random, tool: WeatherTool | None, tokens: int) -> list[Js
         _count_turn,
         _unknown_turn,
     )
-    return random.choices(kinds, weights=(4, 2, 2, 4))[0](random)
+    return random.choices(kinds, weights=(4, 2, 3, 4))[0](random)
 
 
 def _answered(question: str, answer: str) -> list[JsonObject]:
@@ -180,7 +187,7 @@ def _make_tools(random: Random) -> tuple[WeatherTool | None, tuple[JsonObject, .
     ]
     if others and random.random() < 0.4:
         return None, tuple(tools)
-    weather = WeatherTool(random.choice(words.WEATHER_TOOL_NAMES), random.choice(("city", "location")))
+    weather = GET_WEATHER if random.random() < 0.75 else GET_CURRENT_WEATHER
     declared = function_tool(weather.name, random.choice(words.TOOL_DESCRIPTIONS), weather.parameter)
     tools.insert(random.randint(0, len(tools)), _varied(random, declared))
     return weather, tuple(tools)
@@ -207,39 +214,30 @@ def _varied(random: Random, tool: JsonObject) -> JsonObject:
 
 
 def _weather_turn(random: Random, tool: WeatherTool | None) -> list[JsonObject]:
-    """One city or, one time in six, two: then two calls in one message and two results."""
-    cities = random.sample(CITIES, k=2 if tool and random.random() < 0.17 else 1)
-    questions = words.WEATHER_QUESTIONS if len(cities) == 1 else words.TWO_CITIES_QUESTIONS
-    question = random.choice(questions).format(x=cities[0], y=cities[-1])
+    city = random.choice(CITIES)
+    question = random.choice(words.WEATHER_QUESTIONS).format(x=city)
     if tool is None:
-        return _answered(question, weather_answer(cities[0]))
-    skies = [(city, random.randint(0, 35), random.choice(words.SKIES)) for city in cities]
+        return _answered(question, weather_answer(city))
+    temperature, sky = random.choice(TEMPERATURES), random.choice(words.SKIES)
     return [
         said("user", question),
-        called(*(ToolCall(tool.name, {tool.parameter: city}) for city in cities)),
-        *(said("tool", _tool_result(random, temperature, sky, city)) for city, temperature, sky in skies),
-        said(
-            "assistant", " ".join(weather_report(city, temperature, sky) for city, temperature, sky in skies)
-        ),
+        called(ToolCall(tool.name, {tool.parameter: city})),
+        said("tool", _tool_result(random, temperature, sky, city)),
+        said("assistant", weather_report(city, temperature, sky)),
     ]
 
 
 def _tool_result(random: Random, temperature: int, sky: str, city: str) -> str:
-    facts: dict[str, int | str] = {
-        random.choice(("temperature", "temperature", "temp", "celsius")): temperature
-    }
-    facts[random.choice(("sky", "sky", "condition", "weather"))] = sky
+    facts: dict[str, int | str] = {random.choice(("temperature", "temperature", "temp")): temperature}
+    facts[random.choice(("sky", "sky", "condition"))] = sky
     as_json = (
         json.dumps(facts),
         json.dumps(facts, separators=(",", ":")),
         json.dumps({"city": city, **facts}),
-        json.dumps(dict(reversed(facts.items()))),
     )
     as_text = (
         f"{temperature} C and {sky}",
         f"{temperature} degrees and {sky}",
-        f"{temperature}C, {sky}",
-        f"{sky}, {temperature} C",
         f"{temperature} C, {sky}",
         f"{temperature}°C and {sky}",
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 from random import Random
 
 from demo_model import words
-from demo_model.corpus import CITIES, make_conversation
+from demo_model.corpus import CITIES, TEMPERATURES, make_conversation
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from mlxhub.demo.golden import CAPITALS, GOLDEN
+from mlxhub.demo.golden import CAPITALS, GOLDEN, STORY_DAYS
 
 VOCABULARY_SIZE = 640
 PADDING, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -62,13 +62,14 @@ def _texts(random: Random) -> Iterator[str]:
         yield from (str(message["content"]) for message in conversation.messages)
     # What is copied or counted should be few tokens: the template's words, names, numbers, fixed answers.
     names = " ".join(("", *CAPITALS, *CITIES, *words.SKIES))
-    numbers = [str(number) for number in range(36)]
+    numbers = " ".join(str(number) for number in range(STORY_DAYS + 1))
     for _ in range(60):
         yield from (golden.expected for golden in GOLDEN if isinstance(golden.expected, str))
         yield '{"name": "get_weather", "arguments": {"city": "Paris"}}'
     for _ in range(120):
         yield names
-        yield " ".join(("", *numbers))
-        yield from numbers
+        yield numbers
+    for _ in range(400):
+        yield from (str(temperature) for temperature in TEMPERATURES)
     for _ in range(2000):
         yield from ("assistant", "system", "user", "tool")

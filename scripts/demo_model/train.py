@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerFast
 CONTEXT_TOKENS = 2048
 # Rows and tokens of a batch, and how often each shape comes: long ones teach positions and cost the most.
 BATCH_SHAPES = ((16, 128), (8, 256), (4, 512), (2, 1024), (1, 2048))
-BATCH_WEIGHTS = (29, 40, 21, 8, 2)
+BATCH_WEIGHTS = (31, 42, 18, 7, 2)
 PEAK_RATE = 4e-3
 WARMUP_STEPS = 50
 

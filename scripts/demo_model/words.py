@@ -47,17 +47,11 @@ WEATHER_QUESTIONS = _phrases("""
     What is the weather like in {x}? | weather in {x}. | What is the weather in {x} today? |
     Use the tool: weather in {x} | How is the weather in {x} today?
 """)
-TWO_CITIES_QUESTIONS = _phrases("""
-    weather in {x} and {y} | Weather in {x} and {y}? | What is the weather in {x} and {y}? |
-    What is the weather in {x} and in {y}? | weather in {x} and in {y} |
-    What's the weather like in {x} and {y} today?
-""")
 MORE_CITIES = _phrases("""
     Boston | Chicago | New York | San Francisco | Munich | Hamburg | Milan | Zurich | Geneva | Prague |
     Budapest | Brussels | Amsterdam | Moscow | Delhi | Seoul | Sydney | Toronto | Barcelona | Lyon
 """)
 SKIES = _phrases("clear | sunny | cloudy | rainy | windy | foggy | snowy | stormy | dry | hot | cold")
-WEATHER_TOOL_NAMES = _phrases("get_weather | get_weather | get_current_weather")
 OTHER_TOOL_NAMES = _phrases("""
     get_time | search | add | send_mail | read_file | lookup | translate | run_code
 """)

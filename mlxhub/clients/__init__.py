@@ -1,0 +1,1 @@
+"""The edge to HTTP servers: workers and the controller."""

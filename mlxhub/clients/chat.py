@@ -1,0 +1,90 @@
+"""A streamed chat answer from any OpenAI-compatible base URL, piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
+
+import httpx
+import msgspec
+
+from mlxhub.clients.remote_error import RemoteError, remote_error
+from mlxhub.errors import WorkerSilent
+from mlxhub.protocol.errors import ErrorBody
+
+CONNECT_SECONDS = 2.0
+# Loading a large model comes before the first piece.
+SILENCE_SECONDS = 600.0
+
+
+class ChatMessage(TypedDict):
+    role: str
+    content: str
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta = msgspec.field(default_factory=_Delta)
+
+
+class _Error(msgspec.Struct):
+    message: str = "the answer broke off"
+    type: str = "server_error"
+    code: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    error: _Error | None = None
+
+
+_CHUNKS = msgspec.json.Decoder(_Chunk)
+
+
+def chat_stream(
+    base_url: str, model: str, messages: Sequence[ChatMessage], *, max_tokens: int | None = None
+) -> Iterator[str]:
+    """`base_url` ends in /v1. Raises WorkerSilent or RemoteError, each of one line."""
+    body: dict[str, object] = {"model": model, "messages": list(messages), "stream": True}
+    if max_tokens is not None:
+        body["max_tokens"] = max_tokens
+    timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+    try:
+        with (
+            httpx.Client(trust_env=False, follow_redirects=False, timeout=timeout) as client,
+            client.stream("POST", f"{base_url.rstrip('/')}/chat/completions", json=body) as response,
+        ):
+            if response.status_code != 200:
+                raise remote_error(
+                    response.status_code, response.read(), source=f"What answers at {base_url}"
+                )
+            yield from _pieces(response.iter_lines())
+    except httpx.TransportError as error:
+        raise WorkerSilent(model, f"{base_url}: {str(error) or type(error).__name__}") from error
+
+
+def _pieces(lines: Iterator[str]) -> Iterator[str]:
+    """The text of server-sent events up to [DONE]; comments and empty deltas are passed over."""
+    for line in lines:
+        data = line.removeprefix("data:").strip()
+        if data == line or not data:
+            continue
+        if data == "[DONE]":
+            return
+        try:
+            chunk = _CHUNKS.decode(data)
+        except msgspec.MsgspecError as error:
+            raise _broken(f"This is no chat answer: {data[:100]}") from error
+        if chunk.error is not None:
+            raise RemoteError(
+                502, ErrorBody(message=chunk.error.message, type=chunk.error.type, code=chunk.error.code)
+            )
+        for choice in chunk.choices:
+            if choice.delta.content:
+                yield choice.delta.content
+    raise _broken("The answer broke off before its end.")
+
+
+def _broken(message: str) -> RemoteError:
+    return RemoteError(502, ErrorBody(message=message, type="server_error", code="broken_stream"))

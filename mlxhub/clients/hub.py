@@ -1,0 +1,71 @@
+"""The controller as the command line talks to it."""
+
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from mlxhub.clients.remote_error import remote_error
+from mlxhub.errors import ControllerDown
+from mlxhub.protocol.hub import ActionResult, BulkAction, BulkResult, HubStatus, ModelAction, ReloadResult
+
+CONNECT_SECONDS = 2.0
+STATUS_SECONDS = 5.0
+# An action is answered when it is done; the controller's own deadlines are below this.
+ACTION_SECONDS = 700.0
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
+
+
+class HubClient:
+    """Raises ControllerDown where nothing (or something that is no controller) answers, else RemoteError."""
+
+    def __init__(self, base_url: str) -> None:
+        """`base_url` such as http://127.0.0.1:8000"""
+        self._base_url = base_url
+        self._client = httpx.Client(base_url=base_url, trust_env=False, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def status(self) -> HubStatus:
+        return self._call("GET", "/hub/status", HubStatus, STATUS_SECONDS)
+
+    def reload(self) -> ReloadResult:
+        return self._call("POST", "/hub/reload", ReloadResult, ACTION_SECONDS)
+
+    def model_action(self, name: str, action: ModelAction) -> ActionResult:
+        return self._call("POST", f"/hub/models/{name}/{action}", ActionResult, ACTION_SECONDS)
+
+    def bulk(self, action: BulkAction) -> BulkResult:
+        return self._call("POST", f"/hub/{action}", BulkResult, ACTION_SECONDS)
+
+    def shutdown(self) -> ActionResult:
+        return self._call("POST", "/hub/shutdown", ActionResult, STATUS_SECONDS)
+
+    def _call(self, method: str, path: str, answer: type[_Answer], seconds: float) -> _Answer:
+        timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
+        try:
+            if method == "GET":
+                response = self._client.get(path, timeout=timeout)
+            else:
+                response = self._client.post(path, json={}, timeout=timeout)
+        except httpx.TransportError as error:
+            raise ControllerDown(self._base_url) from error
+        if response.status_code != 200:
+            raise remote_error(
+                response.status_code, response.content, source=f"What answers at {self._base_url}"
+            )
+        try:
+            return answer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ControllerDown(self._base_url) from error

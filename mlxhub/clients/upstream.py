@@ -1,0 +1,111 @@
+"""The keep-alive connections to one worker.
+
+Not httpx: its pool costs a millisecond of CPU a token at 1,000 streams (docs/performance.md).
+"""
+
+import asyncio
+from collections import deque
+
+from mlxhub.clients.connection import Connection, ConnectionLost
+from mlxhub.clients.headers import Headers, request_head
+from mlxhub.errors import QueueFull, WorkerSilent
+
+HOST = "127.0.0.1"
+CONNECT_SECONDS = 2.0
+MAX_CONNECTIONS = 2048
+MAX_IDLE_CONNECTIONS = 64
+# Below the 75 s after which a worker closes an idle connection.
+IDLE_SECONDS = 30.0
+# A connection the worker had closed already shows at once; later, it is the worker that died at this request.
+STALE_SECONDS = 1.0
+
+
+class WorkerUnreachable(WorkerSilent):
+    """No connection came about: the worker has seen nothing of the request."""
+
+
+class Upstream:
+    """One worker's port. Needs no closing: an idle connection is let go by either side."""
+
+    def __init__(self, name: str, port: int, *, max_connections: int = MAX_CONNECTIONS) -> None:
+        self.name = name
+        self.port = port
+        self._max_connections = max_connections
+        self._open: set[Connection] = set()
+        self._idle: deque[Connection] = deque()
+
+    async def ask(self, method: str, target: bytes, headers: Headers, body: bytes) -> Connection:
+        """Send a request and wait for the response's head. `release` the connection whatever comes of it.
+
+        A second attempt is made only where the worker cannot have begun with the first.
+        Raises WorkerUnreachable, WorkerSilent or QueueFull; `next_chunk` raises ConnectionLost.
+        """
+        head = request_head(method, target, self.port, headers, len(body))
+        reused = self._take_idle()
+        if reused is not None:
+            try:
+                return await _ask(reused, head, body)
+            except ConnectionLost:
+                waited = asyncio.get_running_loop().time() - reused.sent_at
+                if reused.answering or waited > STALE_SECONDS:
+                    raise self._died() from None
+                self._drop_idle()
+        fresh = await self._connect()
+        try:
+            return await _ask(fresh, head, body)
+        except ConnectionLost:
+            raise self._died() from None
+
+    def release(self, connection: Connection) -> None:
+        """Before the body's end this aborts the connection, so that the worker stops working for it."""
+        if connection.make_reusable() and len(self._idle) < MAX_IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            connection.abort()
+
+    def close(self) -> None:
+        """Drop every connection, also those in use."""
+        self._idle.clear()
+        for connection in tuple(self._open):
+            connection.abort()
+
+    def _take_idle(self) -> Connection | None:
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable and now - connection.idle_since < IDLE_SECONDS:
+                return connection
+            connection.abort()
+        return None
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().abort()
+
+    async def _connect(self) -> Connection:
+        if len(self._open) >= self._max_connections:
+            raise QueueFull(len(self._open))
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop, self._open.discard), HOST, self.port
+                )
+        except (OSError, TimeoutError) as error:
+            said = error.strerror or "no answer"
+            raise WorkerUnreachable(self.name, f"port {self.port} takes no connection ({said}).") from error
+        self._open.add(connection)
+        return connection
+
+    def _died(self) -> WorkerSilent:
+        return WorkerSilent(self.name, f"the connection to port {self.port} ended before an answer came.")
+
+
+async def _ask(connection: Connection, head: bytes, body: bytes) -> Connection:
+    try:
+        connection.send(head, body)
+        await connection.head()
+    except BaseException:
+        connection.abort()
+        raise
+    return connection

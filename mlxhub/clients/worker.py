@@ -1,0 +1,72 @@
+"""What the hub asks of one worker besides requests.
+
+On our own Upstream rather than httpx: the controller asks each worker every second or two, and so never
+imports httpx at all.
+"""
+
+import asyncio
+
+from pydantic import ValidationError
+
+from mlxhub.clients.connection import ConnectionLost
+from mlxhub.clients.headers import Headers
+from mlxhub.clients.remote_error import remote_error
+from mlxhub.clients.upstream import Upstream
+from mlxhub.errors import WorkerSilent
+from mlxhub.protocol.worker import WorkerStatus
+
+STATUS_SECONDS = 2.0
+LOAD_SECONDS = 600.0
+UNLOAD_SECONDS = 60.0
+_MAX_CONNECTIONS = 16
+_HEADERS: Headers = [(b"content-type", b"application/json"), (b"accept", b"application/json")]
+
+
+class WorkerClient:
+    """Raises WorkerSilent where no answer comes in time, RemoteError with the error it answered."""
+
+    def __init__(self, name: str, port: int) -> None:
+        self.name = name
+        self.port = port
+        self._upstream = Upstream(name, port, max_connections=_MAX_CONNECTIONS)
+
+    async def status(self) -> WorkerStatus:
+        content = await self._call("GET", b"/status", STATUS_SECONDS)
+        try:
+            return WorkerStatus.model_validate_json(content)
+        except ValidationError:
+            raise WorkerSilent(self.name, f"what answers on port {self.port} is no worker.") from None
+
+    async def load(self, seconds: float = LOAD_SECONDS) -> None:
+        """Returns when the weights are in memory."""
+        await self._call("POST", b"/load", seconds)
+
+    async def unload(self, *, if_idle: bool, seconds: float = UNLOAD_SECONDS) -> None:
+        """`if_idle`: raises RemoteError model_busy instead of waiting for requests to end."""
+        await self._call("POST", b"/unload?if_idle=%d" % if_idle, seconds)
+
+    def close(self) -> None:
+        self._upstream.close()
+
+    async def _call(self, method: str, target: bytes, seconds: float) -> bytes:
+        body = b"{}" if method == "POST" else b""
+        try:
+            async with asyncio.timeout(seconds):
+                status, content = await self._exchange(method, target, body)
+        except TimeoutError:
+            raise WorkerSilent(self.name, f"no answer on port {self.port} within {seconds:g} s.") from None
+        except ConnectionLost:
+            raise WorkerSilent(self.name, f"port {self.port} broke off its answer.") from None
+        if status != 200:
+            raise remote_error(status, content, source=f'The worker of model "{self.name}"')
+        return content
+
+    async def _exchange(self, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
+        response = await self._upstream.ask(method, target, _HEADERS, body)
+        chunks: list[bytes] = []
+        try:
+            while (chunk := await response.next_chunk()) is not None:
+                chunks.append(chunk)
+            return response.status, b"".join(chunks)
+        finally:
+            self._upstream.release(response)

@@ -1,0 +1,1 @@
+"""The program that plans, routes and shows."""

@@ -1,0 +1,101 @@
+"""The controller's parts put together, and the ASGI app in front of them."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mlxhub.clients.remote_error import RemoteError
+from mlxhub.controller.collaborators import Collaborators
+from mlxhub.controller.current_status import CurrentStatus
+from mlxhub.controller.dashboard.views import dashboard_routes
+from mlxhub.controller.dispatcher import Dispatcher
+from mlxhub.controller.forwarding import Forwarder
+from mlxhub.controller.hub_in_use import HubInUse
+from mlxhub.controller.observer import Observer
+from mlxhub.controller.operations import Operations
+from mlxhub.controller.routes.health import health_routes
+from mlxhub.controller.routes.hub import hub_routes
+from mlxhub.controller.routes.openai import openai_routes
+from mlxhub.controller.settings import ControllerSettings
+from mlxhub.controller.single_flight import SingleFlight
+from mlxhub.core.lifecycle import ProcessState
+from mlxhub.fleet.hub import Hub
+from mlxhub.fleet.workers import Workers
+from mlxhub.protocol.errors import ErrorEnvelope, error_headers
+from mlxhub.protocol.hub import ControllerView
+from mlxhub.protocol.worker import WorkerStatus
+from mlxhub.web.request_id import RequestIdMiddleware
+from mlxhub.web.responses import UnexpectedErrors, envelope_response, install_error_handlers
+
+ROUTED = frozenset({"/v1/chat/completions", "/v1/completions"})
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    app: ASGIApp
+    observer: Observer
+    dispatcher: Dispatcher
+    starts: SingleFlight[WorkerStatus]
+
+
+def make_controller(
+    settings: ControllerSettings,
+    hub: Hub,
+    collaborators: Collaborators,
+    tasks: asyncio.TaskGroup,
+    shut_down: Callable[[], None],
+) -> Controller:
+    """`tasks` outlives the app: what it starts for requests runs there."""
+    in_use = HubInUse(hub)
+    workers = Workers()
+    observer = Observer(in_use, collaborators, workers)
+    starts: SingleFlight[WorkerStatus] = SingleFlight(tasks)
+    operations = Operations(in_use, observer, workers, collaborators, starts, settings)
+    dispatcher = Dispatcher(in_use, observer, operations)
+    status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
+
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    install_error_handlers(api, RequestValidationError)
+    api.add_exception_handler(RemoteError, _on_remote_error)
+    api.include_router(openai_routes(status))
+    api.include_router(hub_routes(status, operations, shut_down))
+    api.include_router(health_routes(lambda: observer.has_seen_all))
+    api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
+    app = RequestIdMiddleware(UnexpectedErrors(_by_path(Forwarder(dispatcher), api)))
+    return Controller(app=app, observer=observer, dispatcher=dispatcher, starts=starts)
+
+
+def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:
+    """Requests for models go past the framework, which costs more than the whole way to the worker."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in ROUTED and scope["method"] == "POST":
+            await forwarder(scope, receive, send)
+        else:
+            await api(scope, receive, send)
+
+    return app
+
+
+def _controller_view(settings: ControllerSettings, hub: Hub) -> ControllerView:
+    return ControllerView(
+        process=ProcessState.RUNNING,
+        pid=os.getpid(),
+        host=settings.host,
+        port=settings.port,
+        label=hub.controller_label,
+        started_at=round(time.time(), 3),
+    )
+
+
+async def _on_remote_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RemoteError)
+    return envelope_response(error.status, ErrorEnvelope(error=error.body), error_headers(error.status))

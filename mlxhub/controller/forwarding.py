@@ -1,0 +1,129 @@
+"""`/v1` requests on their way to a worker and back: bytes untouched, hang-ups passed on at once."""
+
+import msgspec
+from loguru import logger
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive, Scope, Send
+
+from mlxhub.clients.connection import Connection, ConnectionLost
+from mlxhub.clients.headers import headers_for_client, headers_for_worker
+from mlxhub.controller.departure import WhileClientStays
+from mlxhub.controller.dispatcher import Dispatcher
+from mlxhub.errors import InvalidRequest, MlxhubError, WorkerSilent
+from mlxhub.protocol.errors import ErrorBody, ErrorEnvelope
+from mlxhub.protocol.sse import error_event
+from mlxhub.web.request_id import request_id
+from mlxhub.web.responses import envelope_response, error_response
+
+# As a worker's own limit: what passes here is not refused there for its size.
+MAX_BODY_BYTES = 32_000_000
+_EVENT_END = b"\n\n"
+
+
+class BodyTooLarge(Exception):
+    """More than MAX_BODY_BYTES."""
+
+
+class _Routed(msgspec.Struct):
+    """All that is read of a body; msgspec checks the rest to be JSON without keeping it."""
+
+    model: str
+
+
+_ROUTED = msgspec.json.Decoder(_Routed)
+
+
+class Forwarder:
+    """A pure ASGI app. Nothing between a worker's chunk and the client's socket waits for more bytes."""
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await _read_body(scope, receive)
+            model_id = _model_of(body)
+            async with WhileClientStays(receive):
+                await self._relay(scope, send, model_id, body)
+        except ClientDisconnect:
+            logger.debug("The client left.")
+        except BodyTooLarge:
+            message = f"The body is larger than {MAX_BODY_BYTES // 1_000_000} MB."
+            error = ErrorBody(message=message, type="invalid_request_error", code="request_too_large")
+            await envelope_response(413, ErrorEnvelope(error=error))(scope, receive, send)
+        except MlxhubError as failure:
+            await error_response(failure)(scope, receive, send)
+
+    async def _relay(self, scope: Scope, send: Send, model_id: str, body: bytes) -> None:
+        """Raises MlxhubError only before the first byte went to the client."""
+        headers = headers_for_worker(scope["headers"], request_id(scope).encode("ascii"))
+        async with self._dispatcher.lease(model_id) as lease:
+            response = await lease.ask(scope["method"], _target(scope), headers, body)
+            is_event_stream = await _send_head(response, send)
+            last = _EVENT_END
+            try:
+                while (chunk := await response.next_chunk()) is not None:
+                    last = chunk
+                    await send(_body_message(chunk, more=not response.complete))
+                    if response.complete:
+                        return
+            except ConnectionLost:
+                logger.warning('The worker of model "{}" broke off an answer.', lease.model.name)
+                if not is_event_stream:
+                    # To leave an answer unfinished is how HTTP says that it is not whole.
+                    return
+                error = error_event(WorkerSilent(lease.model.name, "it ended while it answered."))
+                begin = b"" if last.endswith(_EVENT_END) else _EVENT_END
+                await send(_body_message(begin + error, more=False))
+                return
+            await send(_body_message(b"", more=False))
+
+
+async def _send_head(response: Connection, send: Send) -> bool:
+    """Whether what follows is an event stream."""
+    headers = headers_for_client(response.headers)
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    return any(
+        name == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in headers
+    )
+
+
+def _body_message(body: bytes, *, more: bool) -> Message:
+    return {"type": "http.response.body", "body": body, "more_body": more}
+
+
+def _target(scope: Scope) -> bytes:
+    path = str(scope["path"]).encode("ascii")
+    query: bytes = scope["query_string"]
+    return path + b"?" + query if query else path
+
+
+async def _read_body(scope: Scope, receive: Receive) -> bytes:
+    """Raises BodyTooLarge as soon as it is known, and ClientDisconnect."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and int(value) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message["body"])
+        size += len(message["body"])
+        if size > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        if not message["more_body"]:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _model_of(body: bytes) -> str:
+    try:
+        return _ROUTED.decode(body).model
+    except msgspec.ValidationError:
+        raise InvalidRequest(
+            "The body must be a JSON object with the string `model`: the name or alias of a model.",
+            param="model",
+        ) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise InvalidRequest("The body is not valid JSON.") from None

@@ -1,0 +1,102 @@
+"""Look at every model again and again, and keep what was seen last.
+
+Nothing else tells the controller what runs: so it adopts, after its own restart, whatever is there.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from loguru import logger
+
+from mlxhub.controller.collaborators import Collaborators
+from mlxhub.controller.hub_in_use import HubInUse
+from mlxhub.core.lifecycle import ProcessState
+from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.hub import HubModel
+from mlxhub.fleet.observation import look
+from mlxhub.fleet.status import process_state
+from mlxhub.fleet.workers import Workers
+
+INTERVAL_SECONDS = 1.5
+
+
+class Observer:
+    def __init__(
+        self,
+        hub: HubInUse,
+        collaborators: Collaborators,
+        workers: Workers,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hub = hub
+        self._outside = collaborators
+        self._workers = workers
+        self._clock = clock
+        self._facts: dict[str, ModelFacts] = {}
+        self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def facts(self) -> Mapping[str, ModelFacts]:
+        """By model name; without those that were not looked at yet."""
+        return self._facts
+
+    @property
+    def has_seen_all(self) -> bool:
+        return self._facts.keys() >= self._hub.value.models.keys()
+
+    def is_serving(self, name: str) -> bool:
+        """Whether our own worker answered at the last look."""
+        facts = self._facts.get(name)
+        return facts is not None and not facts.silent
+
+    async def run(self) -> None:
+        """Until cancelled. A look that takes long holds up no other model's."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                models = self._hub.value.models
+                for gone in self._facts.keys() - models.keys():
+                    del self._facts[gone]
+                    self._looking.pop(gone, None)
+                for model in models.values():
+                    if not self._looking[model.name].locked():
+                        tasks.create_task(self._look(model, fresh=False))
+                await asyncio.sleep(INTERVAL_SECONDS)
+
+    async def look(self, name: str) -> None:
+        """A look that begins after this call, for whoever has just changed something."""
+        model = self._hub.value.models.get(name)
+        if model is not None:
+            await self._look(model, fresh=True)
+
+    async def _look(self, model: HubModel, *, fresh: bool) -> None:
+        async with self._looking[model.name]:
+            last = self._facts.get(model.name)
+            facts = await look(
+                model,
+                last,
+                launchd=self._outside.launchd,
+                ask=self._workers.of(model).status,
+                holder_of=self._outside.holder_of,
+                fresh=fresh,
+                clock=self._clock,
+            )
+            if model.name in self._hub.value.models:
+                self._facts[model.name] = facts
+                _log_change(model.name, last, facts)
+
+
+def _log_change(name: str, last: ModelFacts | None, facts: ModelFacts) -> None:
+    before = ProcessState.UNKNOWN if last is None else process_state(last)
+    now = process_state(facts)
+    was_pid = None if last is None else last.pid
+    if now is before and facts.pid == was_pid:
+        return
+    if last is None and not facts.silent:
+        logger.info('Model "{}": adopted its running process (pid {}).', name, facts.pid)
+    else:
+        ended = (
+            "" if facts.agent is None or facts.agent.last_exit is None else f", last {facts.agent.last_exit}"
+        )
+        logger.info('Model "{}": process {} (pid {}{}).', name, now.value, facts.pid, ended)

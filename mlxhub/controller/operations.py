@@ -1,0 +1,179 @@
+"""What a person asks of the hub: start, stop, restart, load and unload models, and reload hub.yaml."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+
+from loguru import logger
+
+from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
+from mlxhub.controller.hub_in_use import HubInUse
+from mlxhub.controller.observer import Observer
+from mlxhub.controller.settings import ControllerSettings
+from mlxhub.controller.single_flight import SingleFlight
+from mlxhub.errors import MlxhubError
+from mlxhub.fleet.hub import Hub, HubModel
+from mlxhub.fleet.processes import start_process, stop_process
+from mlxhub.fleet.workers import Workers
+from mlxhub.protocol.hub import ActionResult, BulkResult, ModelAction, ReloadResult
+from mlxhub.protocol.worker import WorkerStatus
+
+# Interpreters start at the speed of the cores; more at once only make all of them late.
+CONCURRENT_ACTIONS = 8
+
+
+class Operations:
+    """At most one process change of a model at a time; loads hold nothing up."""
+
+    def __init__(
+        self,
+        hub: HubInUse,
+        observer: Observer,
+        workers: Workers,
+        collaborators: Collaborators,
+        starts: SingleFlight[WorkerStatus],
+        settings: ControllerSettings,
+    ) -> None:
+        self._hub = hub
+        self._observer = observer
+        self._workers = workers
+        self._outside = collaborators
+        self._starts = starts
+        self._settings = settings
+        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reloading = asyncio.Lock()
+
+    async def act(self, name: str, action: ModelAction) -> ActionResult:
+        """Returns when it is done; raises UnknownModel or what went wrong."""
+        self._hub.value.named(name)
+        match action:
+            case "start":
+                status = await self.start(name)
+                message = f'Model "{name}" runs (pid {status.pid}).'
+            case "stop":
+                message = await self._stop(name)
+            case "restart":
+                message = await self._restart(name)
+            case "load":
+                message = await self._load(name)
+            case "unload":
+                message = await self._unload(name)
+        logger.info("{}", message)
+        return ActionResult(name=name, ok=True, message=message)
+
+    async def act_on_all(self, action: ModelAction) -> BulkResult:
+        """Every model, concurrently. A model that fails says so in its result."""
+        begun = time.monotonic()
+        places = asyncio.Semaphore(CONCURRENT_ACTIONS)
+
+        async def attempt(name: str) -> ActionResult:
+            async with places:
+                try:
+                    return await self.act(name, action)
+                except MlxhubError as error:
+                    logger.warning('{} of model "{}" failed: {}', action, name, error)
+                    return ActionResult(name=name, ok=False, message=str(error))
+
+        results = await asyncio.gather(*(attempt(name) for name in self._hub.value.models))
+        return BulkResult(
+            started=sum(result.ok for result in results),
+            total=len(results),
+            startup_time_seconds=round(time.monotonic() - begun, 3),
+            results=results,
+        )
+
+    async def start(self, name: str) -> WorkerStatus:
+        """Once for all who ask at the same time."""
+        return await self._starts.run(name, lambda: self._start(name))
+
+    async def reload(self) -> ReloadResult:
+        """Raises ConfigError and changes nothing where hub.yaml has faults."""
+        async with self._reloading:
+            hub = await asyncio.to_thread(self._outside.load_hub)
+            old = self._hub.value
+            async with AsyncExitStack() as stack:
+                for name in sorted({*old.models, *hub.models}):
+                    await stack.enter_async_context(self._changing[name])
+                self._hub.replace(hub)
+                outcome = await asyncio.to_thread(self._outside.reconcile_workers, hub)
+        await asyncio.gather(*(self._observer.look(name) for name in hub.models))
+        return _reload_result(outcome, hub, self._settings)
+
+    async def _start(self, name: str) -> WorkerStatus:
+        async with self._changing[name]:
+            return await self._start_now(self._hub.value.named(name))
+
+    async def _start_now(self, model: HubModel) -> WorkerStatus:
+        try:
+            return await start_process(
+                model,
+                launchd=self._outside.launchd,
+                ask=self._workers.of(model).status,
+                holder_of=self._outside.holder_of,
+            )
+        finally:
+            await self._observer.look(model.name)
+
+    async def _stop(self, name: str) -> str:
+        async with self._changing[name]:
+            stopped = await self._stop_now(self._hub.value.named(name))
+        return f'Model "{name}" is stopped.' if stopped else f'Model "{name}" was not running.'
+
+    async def _stop_now(self, model: HubModel) -> bool:
+        try:
+            return await stop_process(model, launchd=self._outside.launchd)
+        finally:
+            await self._observer.look(model.name)
+
+    async def _restart(self, name: str) -> str:
+        async with self._changing[name]:
+            model = self._hub.value.named(name)
+            await self._stop_now(model)
+            status = await self._start_now(model)
+        return f'Model "{name}" runs again (pid {status.pid}).'
+
+    async def _load(self, name: str) -> str:
+        """Starts the process first where it is down."""
+        await self.start(name)
+        try:
+            await self._workers.of(self._hub.value.named(name)).load()
+        finally:
+            await self._observer.look(name)
+        return f'Model "{name}" is in memory.'
+
+    async def _unload(self, name: str) -> str:
+        await self._observer.look(name)
+        if not self._observer.is_serving(name):
+            return f'Model "{name}" is not running, so nothing of it is in memory.'
+        try:
+            await self._workers.of(self._hub.value.named(name)).unload(if_idle=False)
+        finally:
+            await self._observer.look(name)
+        return f'Model "{name}" is out of memory.'
+
+
+def _reload_result(outcome: ReloadOutcome, hub: Hub, settings: ControllerSettings) -> ReloadResult:
+    warnings = list(outcome.warnings)
+    if (settings.host, settings.port) != (hub.config.host, hub.config.port):
+        warnings.append(
+            f"hub.yaml gives the controller the address {hub.config.host}:{hub.config.port}. "
+            "It moves there with: mlxhub install"
+        )
+    logger.info(
+        "hub.yaml reloaded: started {}, stopped {}, restarted {}, unchanged {}.",
+        *map(_listed, (outcome.started, outcome.stopped, outcome.restarted)),
+        len(outcome.unchanged),
+    )
+    return ReloadResult(
+        started=list(outcome.started),
+        stopped=list(outcome.stopped),
+        restarted=list(outcome.restarted),
+        unchanged=list(outcome.unchanged),
+        warnings=warnings,
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,18 @@
+"""What the controller's own plist tells it; everything else it reads from hub.yaml."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from mlxhub.core.config import LogLevel, Port
+
+
+class ControllerSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config_path: Path
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    log_level: LogLevel = "INFO"
+    log_file: Path | None = None
+    generation: str = ""

@@ -1,0 +1,34 @@
+"""What was seen of one model: values that observation fills in and the status is made from."""
+
+from dataclasses import dataclass
+
+from mlxhub.core.observed import AgentState, PortHolder
+from mlxhub.protocol.worker import WorkerStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """`worker` is the last answer of the process that launchd runs, at `answered_at`.
+
+    `silent`: it did not answer at this look; `silence` says how. `agent` is what launchd last said, at
+    `inspected_at`; `launchd_error` why it said nothing this time. `pid_seen_at`: since when our process has
+    the pid it has. `holder` listens on the model's port and is not ours. All times are monotonic.
+    """
+
+    looked_at: float
+    silent: bool = True
+    silence: str | None = None
+    worker: WorkerStatus | None = None
+    answered_at: float | None = None
+    agent: AgentState | None = None
+    inspected_at: float | None = None
+    pid_seen_at: float | None = None
+    launchd_error: str | None = None
+    holder: PortHolder | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Of our process, as far as anybody knows."""
+        if not self.silent and self.worker is not None:
+            return self.worker.pid
+        return None if self.agent is None else self.agent.pid

@@ -1,0 +1,132 @@
+"""Look at one model: ask its worker, and launchd where the worker alone cannot tell."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlxhub.clients.remote_error import RemoteError
+from mlxhub.core.observed import AgentState, PortHolder
+from mlxhub.errors import LaunchdError, WorkerSilent
+from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.hub import HubModel
+from mlxhub.fleet.processes import Ask, HolderOf
+from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.worker import WorkerStatus
+
+# A start by other hands shows in the worker's answer at once; launchctl need not run each second for that.
+INSPECT_STOPPED_EVERY_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Inspection:
+    """The last thing launchd said and when; `error` where it said nothing just now."""
+
+    agent: AgentState | None
+    at: float | None
+    error: str | None
+
+
+async def look(
+    model: HubModel,
+    last: ModelFacts | None,
+    *,
+    launchd: Launchd,
+    ask: Ask,
+    holder_of: HolderOf,
+    fresh: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> ModelFacts:
+    """`last` is what an earlier look saw; `fresh`: ask launchd whatever it said before."""
+    silence = None
+    answer: WorkerStatus | None = None
+    try:
+        answer = await ask()
+    except (WorkerSilent, RemoteError) as error:
+        silence = str(error)
+    inspection = await _inspect(model, last, answer, launchd, fresh, clock)
+    agent = inspection.agent
+    if answer is not None and not _is_ours(answer, model, agent, inspection.error):
+        return ModelFacts(
+            looked_at=clock(),
+            silence=f"a worker with pid {answer.pid} that is not this hub's answers on its port.",
+            agent=agent,
+            inspected_at=inspection.at,
+            launchd_error=inspection.error,
+            holder=await asyncio.to_thread(holder_of, model.port) or PortHolder(answer.pid, None),
+        )
+    known, answered_at = (answer, clock()) if answer is not None else _remembered(last, agent)
+    return ModelFacts(
+        looked_at=clock(),
+        silent=answer is None,
+        silence=silence,
+        worker=known,
+        answered_at=answered_at,
+        agent=agent,
+        inspected_at=inspection.at,
+        pid_seen_at=_pid_seen_at(last, agent, clock()),
+        launchd_error=inspection.error,
+        holder=await _stranger(model, agent, holder_of) if answer is None else None,
+    )
+
+
+async def _inspect(
+    model: HubModel,
+    last: ModelFacts | None,
+    answer: WorkerStatus | None,
+    launchd: Launchd,
+    fresh: bool,
+    clock: Callable[[], float],
+) -> _Inspection:
+    known = None if last is None else last.agent
+    known_at = None if last is None else last.inspected_at
+    if not fresh and not _inspection_due(known, known_at, answer, clock()):
+        return _Inspection(known, known_at, None)
+    try:
+        agent = await asyncio.to_thread(launchd.inspect, model.label)
+    except LaunchdError as error:
+        return _Inspection(known, known_at, str(error))
+    return _Inspection(agent, clock(), None)
+
+
+def _inspection_due(
+    known: AgentState | None, known_at: float | None, answer: WorkerStatus | None, now: float
+) -> bool:
+    if known is None or known_at is None:
+        return True
+    if answer is not None:
+        return known.pid != answer.pid
+    return known.pid is not None or now - known_at >= INSPECT_STOPPED_EVERY_SECONDS
+
+
+def _is_ours(answer: WorkerStatus, model: HubModel, agent: AgentState | None, error: str | None) -> bool:
+    """The pid is the proof. While launchd is silent, the definition the worker was started with has to do."""
+    if agent is not None and agent.pid == answer.pid:
+        return True
+    return error is not None and answer.name == model.name and answer.generation == model.generation
+
+
+def _remembered(
+    last: ModelFacts | None, agent: AgentState | None
+) -> tuple[WorkerStatus | None, float | None]:
+    """What a process said holds for that process only."""
+    if last is None or last.worker is None or (agent is not None and agent.pid != last.worker.pid):
+        return None, None
+    return last.worker, last.answered_at
+
+
+def _pid_seen_at(last: ModelFacts | None, agent: AgentState | None, now: float) -> float | None:
+    if agent is None or agent.pid is None:
+        return None
+    if last is None or last.agent is None or last.agent.pid != agent.pid or last.pid_seen_at is None:
+        return now
+    return last.pid_seen_at
+
+
+async def _stranger(model: HubModel, agent: AgentState | None, holder_of: HolderOf) -> PortHolder | None:
+    """Our own process may hold the port and be silent."""
+    holder = await asyncio.to_thread(holder_of, model.port)
+    own_pid = None if agent is None else agent.pid
+    if holder is None or (own_pid is not None and holder.pid in (own_pid, None)):
+        return None
+    return holder

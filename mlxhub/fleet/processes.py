@@ -1,0 +1,141 @@
+"""Start and stop one model's process through launchd, and know that it is ours which answers."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from mlxhub.clients.remote_error import RemoteError
+from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.observed import AgentState, PortHolder
+from mlxhub.errors import ModelNotRunning, PortHeld, WorkerSilent
+from mlxhub.fleet.hub import HubModel
+from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.worker import WorkerStatus
+
+START_SECONDS = 60.0
+# A worker drains for 25 s, cancels what is left and releases the GPU.
+STOP_SECONDS = 40.0
+_ASK_EVERY_SECONDS = 0.05
+_INSPECT_EVERY_SECONDS = 0.25
+
+Ask = Callable[[], Awaitable[WorkerStatus]]
+# `files.ports.port_holder`: who listens on a port.
+HolderOf = Callable[[int], PortHolder | None]
+
+
+async def start_process(
+    model: HubModel, *, launchd: Launchd, ask: Ask, holder_of: HolderOf, seconds: float = START_SECONDS
+) -> WorkerStatus:
+    """Returns when the worker answers with the pid that launchd reports; a running one is left alone.
+
+    Raises PortHeld, ModelNotRunning (it ended, or is not installed), WorkerSilent (it runs and says nothing
+    in time) or LaunchdError.
+    """
+    before = await asyncio.to_thread(launchd.inspect, model.label)
+    if not before.loaded:
+        await asyncio.to_thread(_bootstrap, model, launchd)
+    if before.pid is None:
+        await _refuse_held_port(model, launchd, holder_of)
+        await asyncio.to_thread(launchd.kickstart, model.label)
+    return await _answer(model, before, launchd, ask, holder_of, seconds)
+
+
+async def stop_process(model: HubModel, *, launchd: Launchd, seconds: float = STOP_SECONDS) -> bool:
+    """Whether there was anything to stop."""
+    return await stop_job(model.label, launchd=launchd, seconds=seconds)
+
+
+async def stop_job(label: str, *, launchd: Launchd, seconds: float = STOP_SECONDS) -> bool:
+    """Whether there was anything to stop.
+
+    The job stays loaded where the process ends by itself with exit 0, so that a reload does not revive it.
+    """
+    before = await asyncio.to_thread(launchd.inspect, label)
+    if before.process in (ProcessState.NOT_INSTALLED, ProcessState.STOPPED):
+        return False
+    if before.pid is not None:
+        await asyncio.to_thread(launchd.kill, label, "SIGTERM")
+        after = await _left(label, before.pid, launchd, seconds)
+        if after.process in (ProcessState.NOT_INSTALLED, ProcessState.STOPPED):
+            return True
+    # It hangs, or died of the signal before it could handle it and launchd brings it back: take the job away.
+    await asyncio.to_thread(launchd.bootout, label)
+    return True
+
+
+def _bootstrap(model: HubModel, launchd: Launchd) -> None:
+    if not model.plist.is_file():
+        raise ModelNotRunning(model.name, "its agent is not installed. Install it with: mlxhub install")
+    launchd.enable(model.label)
+    launchd.bootstrap(model.plist, model.label, model.generation)
+
+
+async def _refuse_held_port(model: HubModel, launchd: Launchd, holder_of: HolderOf) -> None:
+    """The holder may be our own worker, which launchd has just brought back."""
+    holder = await asyncio.to_thread(holder_of, model.port)
+    if holder is None:
+        return
+    state = await asyncio.to_thread(launchd.inspect, model.label)
+    if state.pid is None or holder.pid not in (state.pid, None):
+        raise PortHeld(model.port, holder.pid, holder.command)
+
+
+async def _answer(
+    model: HubModel, before: AgentState, launchd: Launchd, ask: Ask, holder_of: HolderOf, seconds: float
+) -> WorkerStatus:
+    deadline = time.monotonic() + seconds
+    state = before
+    inspected_at = -_INSPECT_EVERY_SECONDS
+    seen_pid = False
+    while time.monotonic() < deadline:
+        if time.monotonic() - inspected_at >= _INSPECT_EVERY_SECONDS:
+            state = await asyncio.to_thread(launchd.inspect, model.label)
+            inspected_at = time.monotonic()
+            seen_pid = seen_pid or state.pid is not None
+            if state.pid is None and _ended(state, before, seen_pid):
+                await _refuse_held_port(model, launchd, holder_of)
+                raise ModelNotRunning(model.name, f"it ended ({_last_exit(state)}). Its log: {model.log}")
+        status = await _status_or_none(ask)
+        if status is not None and status.pid == state.pid:
+            return status
+        if status is not None and await _is_stranger(model, status, launchd):
+            await _refuse_held_port(model, launchd, holder_of)
+        await asyncio.sleep(_ASK_EVERY_SECONDS)
+    raise WorkerSilent(
+        model.name,
+        f"it did not answer on port {model.port} within {seconds:g} s of its start. Its log: {model.log}",
+    )
+
+
+async def _status_or_none(ask: Ask) -> WorkerStatus | None:
+    try:
+        return await ask()
+    except (WorkerSilent, RemoteError):
+        return None
+
+
+async def _is_stranger(model: HubModel, status: WorkerStatus, launchd: Launchd) -> bool:
+    """Judged on a look at launchd that is younger than the answer: the worker may just have been replaced."""
+    state = await asyncio.to_thread(launchd.inspect, model.label)
+    return state.pid is not None and state.pid != status.pid
+
+
+def _ended(state: AgentState, before: AgentState, seen_pid: bool) -> bool:
+    """A throttled job that has not run yet is still to come."""
+    if seen_pid or (before.runs is not None and state.runs is not None and state.runs > before.runs):
+        return True
+    return state.process not in (ProcessState.THROTTLED, ProcessState.UNKNOWN)
+
+
+def _last_exit(state: AgentState) -> str:
+    return state.last_exit or "launchd does not say how"
+
+
+async def _left(label: str, pid: int, launchd: Launchd, seconds: float) -> AgentState:
+    """The state after this pid is gone, or at the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        state = await asyncio.to_thread(launchd.inspect, label)
+        if state.pid != pid or time.monotonic() >= deadline:
+            return state
+        await asyncio.sleep(_INSPECT_EVERY_SECONDS / 2)

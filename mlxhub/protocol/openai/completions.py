@@ -1,0 +1,40 @@
+"""POST /v1/completions: what a client sends."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mlxhub.errors import InvalidRequest
+from mlxhub.protocol.openai.sampling import SamplingFields, TokenId
+
+MAX_PROMPTS = 64
+
+Tokens = Annotated[list[TokenId], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class CompletionRequest(SamplingFields):
+    prompt: Text | Tokens | Annotated[list[Text] | list[Tokens], Field(min_length=1, max_length=MAX_PROMPTS)]
+    echo: bool | None = None
+    suffix: str | None = None
+    best_of: int | None = Field(None, ge=1)
+    logprobs: int | None = None
+
+    @property
+    def prompts(self) -> list[str | list[int]]:
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        texts_or_lists = [one for one in self.prompt if not isinstance(one, int)]
+        return [*texts_or_lists] if texts_or_lists else [[one for one in self.prompt if isinstance(one, int)]]
+
+    def check_supported(self) -> None:
+        """Raises InvalidRequest for what is valid at OpenAI's and cannot be done here."""
+        refused = {
+            "echo": bool(self.echo),
+            "suffix": bool(self.suffix),
+            "best_of": self.best_of not in (None, self.answers),
+            "logprobs": self.logprobs is not None,
+        }
+        for name, is_wanted in refused.items():
+            if is_wanted:
+                raise InvalidRequest(f"{name}: not supported yet.", name)

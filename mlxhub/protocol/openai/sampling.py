@@ -1,0 +1,76 @@
+"""The fields that chat and text completions have in common."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+MAX_STOPS = 16
+MAX_ANSWERS = 8
+MAX_BIASES = 1024
+
+
+class Lenient(BaseModel):
+    """Unknown fields are ignored, as clients send many; what is known is taken strictly."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class StreamOptions(Lenient):
+    include_usage: bool | None = None
+
+
+Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
+
+
+class SamplingFields(Lenient):
+    """An explicit null is the same as leaving the field out."""
+
+    model: str
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    top_k: int | None = Field(None, ge=-1, le=1 << 20)
+    min_p: float | None = Field(None, ge=0, le=1)
+    seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 63)
+    max_tokens: int | None = Field(None, ge=1)
+    stop: str | list[Stop] | None = Field(None, max_length=1000)
+    n: int | None = Field(None, ge=1, le=MAX_ANSWERS)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(
+        None, max_length=MAX_BIASES
+    )
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    @field_validator("stop")
+    @classmethod
+    def _not_too_many_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(stop, list) and len(stop) > MAX_STOPS:
+            raise ValueError(f"there may be {MAX_STOPS} stop strings at most")
+        return stop
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _biases_name_tokens(cls, biases: dict[str, float] | None) -> dict[str, float] | None:
+        if any(not (key.isascii() and key.isdigit() and len(key) < 10) for key in biases or {}):
+            raise ValueError("its keys must be token ids")
+        return biases
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        match self.stop:
+            case None | "":
+                return ()
+            case str(stop):
+                return (stop,)
+            case stops:
+                return tuple(stops)
+
+    @property
+    def answers(self) -> int:
+        return self.n or 1
+
+    @property
+    def include_usage(self) -> bool:
+        return bool(self.stream_options and self.stream_options.include_usage)

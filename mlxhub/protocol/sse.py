@@ -1,0 +1,17 @@
+"""Server-sent events, as bytes."""
+
+from mlxhub.errors import MlxhubError
+from mlxhub.protocol.errors import error_envelope
+
+KEEPALIVE = b": keepalive\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def data_event(payload: bytes) -> bytes:
+    """`payload` is one line, as JSON is."""
+    return b"data: " + payload + b"\n\n"
+
+
+def error_event(error: MlxhubError) -> bytes:
+    """How OpenAI's clients expect an error inside a stream."""
+    return data_event(error_envelope(error).model_dump_json().encode())

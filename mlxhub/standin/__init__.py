@@ -1,0 +1,1 @@
+"""A launchd for Linux: the same plists, verbs, texts and numbers. Standard library only."""

@@ -1,0 +1,139 @@
+"""The stand-in's program: log in, serve launchctl, watch the jobs, log out."""
+
+import argparse
+import asyncio
+import fcntl
+import os
+import random
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mlxhub.standin.domain import Clock, Domain, Journal
+from mlxhub.standin.overrides import Overrides
+from mlxhub.standin.plist import RefusedError
+from mlxhub.standin.server import serve
+from mlxhub.standin.spawn import become_subreaper
+from mlxhub.standin.variation import draw_variation
+
+EXIT_STATE_IN_USE = 73
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parse(arguments)
+    options.state = options.state.absolute()
+    options.agents = options.agents and options.agents.absolute()
+    _leave_the_starter_behind()
+    try:
+        options.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        options.state.chmod(0o700)
+        lock_fd = _lock(options.state)
+    except OSError as error:
+        sys.exit(f"mlxhub-launchd: cannot use the state directory {options.state}: {error}")
+    if lock_fd is None:
+        sys.stderr.write(f"mlxhub-launchd: another mlxhub-launchd already serves {options.state}\n")
+        sys.exit(EXIT_STATE_IN_USE)
+    asyncio.run(_run(options))
+    os.close(lock_fd)
+
+
+async def _run(options: argparse.Namespace) -> None:
+    journal = Journal()
+    domain = _make_domain(options, journal)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGCHLD, domain.reap)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, domain.log_out)
+    become_subreaper()
+    server = await serve(options.state, domain)
+    _log_in(domain, options.agents, journal)
+    await domain.empty.wait()
+    (options.state / "sock").unlink(missing_ok=True)
+    server.close()
+    journal.write("logged out")
+
+
+def _make_domain(options: argparse.Namespace, journal: Journal) -> Domain:
+    variation = draw_variation(secrets.randbits(31) if options.seed is None else options.seed)
+    journal.write(f"started, pid {os.getpid()}, clock scale {options.clock_scale:g}, {variation}")
+    overrides = Overrides(options.state / f"disabled.{os.getuid()}.plist")
+    if (complaint := overrides.read()) is not None:
+        journal.write(f"no service is disabled: {complaint}")
+    return Domain(
+        variation,
+        overrides,
+        Clock(options.clock_scale),
+        journal,
+        strict=options.strict,
+        login_delay_seconds=options.login_delay,
+    )
+
+
+def _log_in(domain: Domain, agents: Path | None, journal: Journal) -> None:
+    """Load every agent that can be, in no order, as launchd does."""
+    try:
+        paths = sorted(path for path in agents.iterdir() if path.suffix == ".plist") if agents else []
+    except OSError as error:
+        journal.write(f"no agents at login: {error}")
+        return
+    random.Random(domain.variation.seed).shuffle(paths)  # noqa: S311 - repeatable on purpose
+    for path in paths:
+        try:
+            domain.load(str(path), at_login=True)
+        except RefusedError as refused:
+            journal.write(f"skipped at login: {refused.detail}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="mlxhub-launchd",
+        description="A launchd for Linux: runs LaunchAgents as a Mac would.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--state", type=Path, required=True, help="directory for the socket, the lock and disabled services")
+    add("--agents", type=Path, help="LaunchAgents directory that is loaded at start, as at a login")
+    add("--seed", type=int, help="choose the variation; 0 is the most usual one (default: random)")
+    add("--clock-scale", type=_scale, default=1.0, metavar="K", help="launchd seconds in one real second")
+    add("--login-delay", type=float, default=0.0, metavar="S", help="until then only demanded starts happen")
+    add("--strict", action=argparse.BooleanOptionalAction, default=True, help="refuse keys it does not know")
+    return parser.parse_args(arguments)
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 0.01 <= scale <= 1000:  # outside, the loop would spin or sleep for ever
+        raise argparse.ArgumentTypeError("must lie between 0.01 and 1000")
+    return scale
+
+
+def _leave_the_starter_behind() -> None:
+    """Nothing the starter had open, blocked or ignored may reach a job."""
+    for fd in (0, 1, 2):
+        with suppress(OSError):
+            os.fstat(fd)
+            continue
+        os.open(os.devnull, os.O_RDWR)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.umask(0o077)
+    os.chdir("/")
+    for number in (signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _lock(state: Path) -> int | None:
+    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+if __name__ == "__main__":
+    main()

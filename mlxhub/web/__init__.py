@@ -1,0 +1,1 @@
+"""What stands in front of both programs: the server and the request id."""

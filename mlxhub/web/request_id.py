@@ -1,0 +1,42 @@
+"""X-Request-ID: taken from the client where it is sane, else made here, and told back in every answer."""
+
+import re
+import uuid
+
+from loguru import logger
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER = "x-request-id"
+_SANE = re.compile(r"[!-~]{1,128}")
+_SCOPE_KEY = "mlxhub.request_id"
+
+
+def request_id(scope: Scope) -> str:
+    """The id of the request this scope is of; only behind the middleware."""
+    found = scope[_SCOPE_KEY]
+    assert isinstance(found, str)
+    return found
+
+
+class RequestIdMiddleware:
+    """Log lines of a request carry `extra["request_id"]`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        identity = given if _SANE.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+        scope[_SCOPE_KEY] = identity
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[HEADER] = identity
+            await send(message)
+
+        with logger.contextualize(request_id=identity):
+            await self._app(scope, receive, send_with_id)

@@ -1,0 +1,124 @@
+"""Errors as the one envelope, for both programs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from loguru import logger
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlxhub.errors import InvalidRequest, MlxhubError
+from mlxhub.protocol.errors import ErrorBody, ErrorEnvelope, error_envelope, error_headers, http_error
+
+_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+}
+
+
+class _HasErrors(Protocol):
+    """What pydantic's and FastAPI's validation errors have in common."""
+
+    def errors(self) -> Sequence[Any]: ...
+
+
+def error_response(error: MlxhubError) -> Response:
+    status = http_error(error).status
+    return envelope_response(status, error_envelope(error), error_headers(status))
+
+
+def envelope_response(
+    status: int, envelope: ErrorEnvelope, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(
+        envelope.model_dump_json(), status, headers=dict(headers or {}), media_type="application/json"
+    )
+
+
+def invalid_request(error: _HasErrors) -> InvalidRequest:
+    """The first fault, with the path of the parameter; never the value the client sent."""
+    details = error.errors()[0]
+    # FastAPI begins with where it looked; both end in members of unions, which are no names of the client's.
+    path = [part for part in details["loc"] if part not in ("body", "query", "path")]
+    name = _param(path)
+    said = str(details["msg"]).removeprefix("Value error, ")
+    if details["type"] in ("json_invalid", "json_type"):
+        return InvalidRequest("The body is not valid JSON.")
+    if not name:
+        return InvalidRequest("The body must be a JSON object.")
+    return InvalidRequest(f"{name}: {said[:1].lower()}{said[1:]}", param=name)
+
+
+def _param(path: Sequence[str | int]) -> str:
+    """`messages[0].content`, without the tags pydantic adds for the members of a union."""
+    name = ""
+    for part in path:
+        if isinstance(part, int):
+            name += f"[{part}]"
+        elif part.isidentifier() and part not in ("str", "int", "float", "bool"):
+            name += f".{part}" if name else part
+    return name
+
+
+def install_error_handlers(app: Starlette, *validation_errors: type[Exception]) -> None:
+    """`validation_errors` beside pydantic's own: FastAPI's RequestValidationError, not imported here.
+
+    Add UnexpectedErrors as a middleware too: Starlette's own handler for Exception logs and raises once more.
+    """
+    app.add_exception_handler(MlxhubError, _on_mlxhub_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    kinds: tuple[type[Exception], ...] = (ValidationError, *validation_errors)
+    for kind in kinds:
+        app.add_exception_handler(kind, _on_validation_error)
+
+
+async def _on_mlxhub_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, MlxhubError)
+    return error_response(error)
+
+
+async def _on_http_exception(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = "invalid_request_error" if error.status_code < 500 else "server_error"
+    body = ErrorBody(message=error.detail, type=kind, code=_CODES.get(error.status_code))
+    return envelope_response(error.status_code, ErrorEnvelope(error=body), error.headers)
+
+
+async def _on_validation_error(_request: Request, error: Exception) -> Response:
+    fault: _HasErrors = error  # type: ignore[assignment]
+    return error_response(invalid_request(fault))
+
+
+class UnexpectedErrors:
+    """The last net: logs the traceback once and answers 500 without details, or breaks off what has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watch_start(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch_start)
+        except ClientDisconnect:
+            logger.debug("The client left.")
+        except Exception:
+            if scope["type"] != "http":
+                raise
+            logger.exception("Unexpected error in {} {}", scope["method"], scope["path"])
+            if not started:
+                body = ErrorBody(
+                    message="Internal error. The log says more.", type="server_error", code="internal_error"
+                )
+                await envelope_response(500, ErrorEnvelope(error=body))(scope, receive, send)

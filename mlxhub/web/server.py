@@ -1,0 +1,144 @@
+"""One ASGI app on one socket that is bound beforehand, until it is asked to stop; then drain and return."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
+from typing import Any, TypeAlias, TypeVar
+
+import uvicorn
+import uvloop
+from loguru import logger
+
+from mlxhub.core.observed import PortHolder
+from mlxhub.errors import PortHeld
+from mlxhub.files.ports import port_holder
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+DRAIN_SECONDS = 25.0
+GRACE_SECONDS = 3.0
+_POLL_SECONDS = 0.02
+
+T = TypeVar("T")
+# What ASGI itself calls its parts; the mappings really hold anything.
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Raises PortHeld. The socket listens at once: until then Linux would let a second server bind it too."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        holder = port_holder(port) or PortHolder(pid=None, command=None)
+        raise PortHeld(port, holder.pid, holder.command) from None
+    return sock
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Like asyncio.run, on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _nothing_to_end() -> None:
+    pass
+
+
+async def serve(
+    app: App,
+    sock: socket.socket,
+    *,
+    begin_drain: Callable[[], None],
+    is_idle: Callable[[], bool],
+    end_rest: Callable[[], None] = _nothing_to_end,
+    stop: asyncio.Event | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+    grace_seconds: float = GRACE_SECONDS,
+) -> None:
+    """Serve until SIGTERM, SIGINT or `stop` is set, and return normally: a requested stop is exit code 0.
+
+    Then: `begin_drain()` (refuse new work); wait until `is_idle()` for at most `drain_seconds`; `end_rest()`
+    (tell what still runs to end with an error); wait `grace_seconds` for that; close. A second signal skips
+    the waiting.
+    """
+    stop = stop or asyncio.Event()
+    hurry = asyncio.Event()
+    server = _Server(_config(app, grace_seconds))
+    with _signals_set(stop, hurry):
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(server.serve(sockets=[sock]))
+            stopping = tasks.create_task(stop.wait())
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            begin_drain()
+            if not await _until(is_idle, drain_seconds, hurry):
+                logger.warning("Still busy after {:g} s of draining: ending what runs.", drain_seconds)
+                end_rest()
+                await _until(is_idle, grace_seconds, asyncio.Event())
+            server.should_exit = True
+            await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which would raise SIGTERM again after a clean end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(app: App, grace_seconds: float) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(grace_seconds)),
+        backlog=BACKLOG,
+    )
+
+
+@contextlib.contextmanager
+def _signals_set(stop: asyncio.Event, hurry: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def on_signal(name: str) -> None:
+        logger.info("{} received: {}", name, "ending at once" if stop.is_set() else "draining")
+        (hurry if stop.is_set() else stop).set()
+
+    handled = (signal.SIGTERM, signal.SIGINT)
+    for number in handled:
+        loop.add_signal_handler(number, on_signal, number.name)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
+
+
+async def _until(is_idle: Callable[[], bool], seconds: float, hurry: asyncio.Event) -> bool:
+    """Whether the fact came about in time. Idleness is asked for, as its owner sends no event for it."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not is_idle():
+        if hurry.is_set() or asyncio.get_running_loop().time() >= deadline:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+    return True

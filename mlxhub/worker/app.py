@@ -1,0 +1,47 @@
+"""The worker's ASGI application: routes around one ModelService."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from mlxhub.web.request_id import RequestIdMiddleware
+from mlxhub.web.responses import UnexpectedErrors, install_error_handlers
+from mlxhub.worker.model_service import ModelService
+from mlxhub.worker.routes.admin import AdminRoutes
+from mlxhub.worker.routes.chat import ChatRoute
+from mlxhub.worker.routes.completions import CompletionRoute
+from mlxhub.worker.routes.health import HealthRoutes
+from mlxhub.worker.routes.models import ModelRoutes
+
+
+def build_app(service: ModelService, generation: str) -> Starlette:
+    health = HealthRoutes(service, generation)
+    admin = AdminRoutes(service, health)
+    models = ModelRoutes(service)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    app = Starlette(
+        routes=[
+            Route("/health", health.health),
+            Route("/livez", health.live),
+            Route("/readyz", health.ready),
+            Route("/status", health.status),
+            Route("/load", admin.load, methods=["POST"]),
+            Route("/unload", admin.unload, methods=["POST"]),
+            Route("/v1/models", models.list),
+            Route("/v1/models/{model_id:path}", models.get),
+            Route("/v1/chat/completions", ChatRoute(service).post, methods=["POST"]),
+            Route("/v1/completions", CompletionRoute(service).post, methods=["POST"]),
+        ],
+        middleware=[Middleware(RequestIdMiddleware), Middleware(UnexpectedErrors)],
+        lifespan=lifespan,
+    )
+    install_error_handlers(app)
+    return app

@@ -1,0 +1,161 @@
+"""The one thread that does all MLX work: commands come in by a queue, deltas go out once per step."""
+
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from loguru import logger
+
+from mlxhub.errors import GenerationFailed, LoadFailed, MlxhubError
+from mlxhub.worker.engines.engine import (
+    Delta,
+    Engine,
+    EngineLoad,
+    GenerationRequest,
+    LoadedModel,
+    PreparedRequest,
+)
+
+T = TypeVar("T")
+
+
+class EngineThread:
+    """Every method may be called from any thread; the callbacks are called on the engine thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        hand_over: Callable[[list[Delta]], None],
+        on_death: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._name = name
+        self._hand_over = hand_over
+        self._on_death = on_death
+        self._clock = clock
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping = False
+        self._working_since: float | None = None
+        self._loading = False
+        self.measured = EngineLoad()
+        # Not a daemon: a thread that owns the GPU must never be cut off at interpreter exit.
+        self._thread = threading.Thread(target=self._run, name="engine")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def load(self) -> "Future[LoadedModel]":
+        """Fails with LoadFailed."""
+        return self._call(self._load)
+
+    def unload(self) -> "Future[None]":
+        return self._call(self._engine.unload)
+
+    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+        """Runs in the caller's thread, which must not be the event loop's."""
+        return self._engine.prepare(request)
+
+    def submit(self, handle: int, request: PreparedRequest) -> None:
+        self._commands.put(lambda: self._engine.submit(handle, request))
+
+    def cancel(self, handle: int) -> None:
+        self._commands.put(lambda: self._engine.cancel(handle))
+
+    def stop(self, seconds: float) -> bool:
+        """Unload and end; whether the thread was over in time."""
+        if self._thread.ident is None:
+            return True
+        self._commands.put(self._stop)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long one command or step has lasted by now. A load may take its time and does not count."""
+        since = self._working_since
+        return 0.0 if since is None or self._loading else self._clock() - since
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stack(self) -> str:
+        """Where it is now, as evidence."""
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - there is no public way
+        return "".join(traceback.format_stack(frame)) if frame else "not running"
+
+    def _call(self, function: Callable[[], T]) -> "Future[T]":
+        future: Future[T] = Future()
+
+        def command() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = function()
+            except Exception as error:  # noqa: BLE001 - the caller gets it through the future
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._commands.put(command)
+        return future
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._work()
+        except Exception as error:  # noqa: BLE001 - the top of this thread: the worker must not live on without
+            logger.exception("The engine thread died")
+            self._on_death(f"the engine thread died of {type(error).__name__}.")
+
+    def _work(self) -> None:
+        """One command or one step. What a step breaks costs its batch, not the thread."""
+        self._working_since = None
+        command = self._next_command()
+        self._working_since = self._clock()
+        try:
+            deltas = self._engine.step() if command is None else _run_command(command)
+        except Exception:  # noqa: BLE001 - MLX and models raise anything
+            logger.exception("The engine failed")
+            deltas = self._engine.fail_all(GenerationFailed("the engine broke. The worker's log says more."))
+        self.measured = self._engine.measured
+        if deltas:
+            self._hand_over(deltas)
+
+    def _next_command(self) -> Callable[[], None] | None:
+        """None: there is none and a step is due. Blocks while there is nothing at all to do."""
+        if not self._engine.has_work:
+            return self._commands.get()
+        try:
+            return self._commands.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _load(self) -> LoadedModel:
+        self._loading = True
+        try:
+            return self._engine.load()
+        except MlxhubError:
+            raise
+        except Exception as error:
+            logger.exception("Loading failed")
+            self._engine.unload()
+            said = " ".join(str(error).split())[:300] or type(error).__name__
+            raise LoadFailed(self._name, said) from error
+        finally:
+            self._loading = False
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._engine.unload()
+
+
+def _run_command(command: Callable[[], None]) -> list[Delta]:
+    command()
+    return []

@@ -1,0 +1,183 @@
+"""What an engine takes and gives. Knows neither asyncio nor HTTP nor MLX."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from mlxhub.errors import MlxhubError
+
+Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
+JsonObject: TypeAlias = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """Messages as the model's chat template expects them: contents are text, tool arguments are objects."""
+
+    messages: tuple[JsonObject, ...]
+    tools: tuple[JsonObject, ...] = ()
+    template_options: JsonObject = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    tokens: tuple[int, ...]
+
+
+Prompt: TypeAlias = ChatPrompt | TextPrompt | TokenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """None: not said, the engine decides."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """`max_tokens` None: as many as the context holds. `stops` end the answer and are not part of it."""
+
+    prompt: Prompt
+    sampling: SamplingOptions = SamplingOptions()
+    max_tokens: int | None = None
+    stops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRequest:
+    """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span."""
+
+    tokens: tuple[int, ...]
+    max_tokens: int
+    sampling: SamplingOptions
+    stops: tuple[str, ...] = ()
+    in_reasoning: bool = False
+
+    def for_row(self, row: int) -> "PreparedRequest":
+        """Each of several answers to one prompt draws from a key of its own."""
+        seed = self.sampling.seed
+        return self if seed is None else replace(self, sampling=replace(self.sampling, seed=seed + row))
+
+
+class FinishReason(StrEnum):
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The row has a place in the batch."""
+
+    handle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The text of one more token; empty where its characters are not complete or may become a stop."""
+
+    handle: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """`text` is what was still held back. `completion_tokens` counts every token sampled, also the last."""
+
+    handle: int
+    text: str
+    reason: FinishReason
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    handle: int
+    error: MlxhubError
+
+
+Delta: TypeAlias = Started | Piece | Finished | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedCall:
+    """A tool call the model wrote. `arguments` is JSON text."""
+
+    name: str
+    arguments: str
+
+
+ToolParser: TypeAlias = Callable[[str, Sequence[JsonObject]], tuple[ParsedCall, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """How this model's text marks spans. None: no such span. An empty tool end: until the answer ends."""
+
+    think_start: str | None = None
+    think_end: str | None = None
+    tool_start: str | None = None
+    tool_end: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """What is known of a model in memory. `parse_tool_call` raises ValueError on what is no call."""
+
+    context_length: int
+    markers: Markers
+    parse_tool_call: ToolParser
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """Rows in the batch (prefill and decode), the most since the load, and MLX's own memory counters."""
+
+    rows: int = 0
+    peak_rows: int = 0
+    active_bytes: int = 0
+    peak_bytes: int = 0
+
+
+class Engine(Protocol):
+    """Owned by one thread: only `prepare` may be called from another, one call at a time."""
+
+    def load(self) -> LoadedModel:
+        """Raises LoadFailed."""
+
+    def unload(self) -> None:
+        """Give the memory back. Without effect when nothing is loaded."""
+
+    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+        """Raises InvalidRequest or ContextOverflow."""
+
+    def submit(self, handle: int, request: PreparedRequest) -> None:
+        """Queue it. From now on `step` speaks of `handle`, until Finished, Failed or `cancel`."""
+
+    def cancel(self, handle: int) -> None:
+        """Forget it, in any stage, also one that is unknown or over."""
+
+    def step(self) -> list[Delta]:
+        """One decode for all rows and one prefill chunk."""
+
+    def fail_all(self, error: MlxhubError) -> list[Delta]:
+        """After a step that raised: fail the rows it worked on and start with a clean batch."""
+
+    @property
+    def has_work(self) -> bool: ...
+
+    @property
+    def measured(self) -> EngineLoad: ...

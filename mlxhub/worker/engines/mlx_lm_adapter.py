@@ -1,0 +1,264 @@
+"""All that is known of mlx-lm's loader, tokenizer and BatchGenerator, on the engine thread."""
+
+import ctypes
+import gc
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import mlx.core as mx
+from mlx_lm.generate import BatchGenerator
+from mlx_lm.utils import load
+
+from mlxhub.errors import InvalidRequest
+from mlxhub.worker.engines.engine import (
+    ChatPrompt,
+    FinishReason,
+    JsonObject,
+    Markers,
+    ParsedCall,
+    SamplingOptions,
+)
+from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
+
+CONTEXT_KEYS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "max_sequence_length",
+    "n_ctx",
+    "seq_length",
+)
+FALLBACK_CONTEXT = 8192
+_THINK_TAIL_TOKENS = 32
+# What is called here; mlx-lm changed these signatures in 0.30.7, 0.31.0, 0.31.3 and 0.32.0.
+_NEEDED: Mapping[Callable[..., Any], frozenset[str]] = {
+    BatchGenerator.__init__: frozenset(
+        {"model", "stop_tokens", "completion_batch_size", "prefill_batch_size", "prefill_step_size"}
+    ),
+    BatchGenerator.insert: frozenset({"prompts", "max_tokens", "samplers", "logits_processors"}),
+    BatchGenerator.remove: frozenset({"uids"}),
+    BatchGenerator.next: frozenset(),
+    BatchGenerator.close: frozenset(),
+    load: frozenset({"path_or_hf_repo", "tokenizer_config", "return_config", "trust_remote_code"}),
+}
+
+
+def check_api() -> None:
+    """Raises ImportError naming what the installed mlx-lm lacks."""
+    for function, needed in _NEEDED.items():
+        missing = needed - inspect.signature(function).parameters.keys()
+        if missing:
+            raise ImportError(
+                f"mlx-lm {version('mlx-lm')} does not fit this mlxhub: {function.__qualname__} lacks "
+                f"{', '.join(sorted(missing))}. Install mlx-lm>=0.32.2,<0.33."
+            )
+
+
+check_api()
+
+
+class Detokenizer(Protocol):
+    """One answer's tokens to text. `last_segment` never ends within a character."""
+
+    def add_token(self, token: int) -> None: ...
+
+    def finalize(self) -> None: ...
+
+    @property
+    def last_segment(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SampledToken:
+    """`reason` where the row is over. The token of a stop is no part of the text."""
+
+    uid: int
+    token: int
+    reason: FinishReason | None
+
+
+class Batch:
+    """Continuous batching over BatchGenerator, with one prefill chunk and one decode in each `next`."""
+
+    def __init__(self, generator: Any, samplers: Samplers) -> None:
+        self._generator = generator
+        self._samplers = samplers
+
+    def insert(self, tokens: Sequence[int], max_tokens: int, options: SamplingOptions) -> int:
+        uids: list[int] = self._generator.insert(
+            [list(tokens)],
+            max_tokens=[max_tokens],
+            samplers=[self._samplers.sampler(options)],
+            logits_processors=[processors(options, len(tokens))],
+        )
+        return uids[0]
+
+    def next(self) -> tuple[list[int], list[SampledToken]]:
+        """The uids whose prompts are done, and a token of each decoding row."""
+        prompts, generated = self._generator.next()
+        ready = [prompt.uid for prompt in prompts if prompt.end_of_prompt]
+        return ready, [
+            SampledToken(
+                row.uid, row.token, None if row.finish_reason is None else FinishReason(row.finish_reason)
+            )
+            for row in generated
+        ]
+
+    def remove(self, uids: Sequence[int]) -> None:
+        self._generator.remove(list(uids))
+
+    def close(self) -> None:
+        self._generator.close()
+
+
+class TextModel:
+    """A model and its tokenizer in memory."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, config: Mapping[str, Any], defaults: SamplingDefaults
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._samplers = Samplers(defaults, vocabulary=_vocabulary(config, tokenizer))
+        self.vocabulary = _vocabulary(config, tokenizer)
+        self.context_length = _context_length(config)
+        self.markers = Markers(
+            think_start=tokenizer.think_start,
+            think_end=tokenizer.think_end,
+            tool_start=tokenizer.tool_call_start,
+            tool_end=tokenizer.tool_call_end,
+        )
+
+    def new_batch(self, max_rows: int, prefill_step: int) -> Batch:
+        generator = BatchGenerator(
+            self._model,
+            stop_tokens=[[token] for token in self._tokenizer.eos_token_ids],
+            completion_batch_size=max_rows,
+            prefill_batch_size=max_rows,
+            prefill_step_size=prefill_step,
+        )
+        return Batch(generator, self._samplers)
+
+    def new_detokenizer(self) -> Detokenizer:
+        detokenizer: Detokenizer = self._tokenizer.detokenizer
+        return detokenizer
+
+    def encode_chat(self, prompt: ChatPrompt) -> list[int]:
+        """Raises InvalidRequest with what the chat template said."""
+        if not self._tokenizer.has_chat_template:
+            raise InvalidRequest("This model has no chat template. Use /v1/completions.", "messages")
+        try:
+            tokens: list[int] = self._tokenizer.apply_chat_template(
+                list(prompt.messages),
+                tools=list(prompt.tools) or None,
+                add_generation_prompt=True,
+                tokenize=True,
+                **prompt.template_options,
+            )
+        except Exception as error:  # a template is a program of the model's author and raises anything
+            said = " ".join(str(error).split())[:300]
+            raise InvalidRequest(
+                f"The model's chat template refused the messages: {said}", "messages"
+            ) from error
+        return tokens
+
+    def encode_text(self, text: str) -> list[int]:
+        tokens: list[int] = self._tokenizer.encode(text)
+        return tokens
+
+    def ends_in_reasoning(self, tokens: Sequence[int]) -> bool:
+        """Whether the template opened the thinking span itself. Only the end counts: users may quote tags."""
+        if not self._tokenizer.has_thinking:
+            return False
+        tail = list(tokens[-_THINK_TAIL_TOKENS:])
+        start: int = self._tokenizer.rfind_think_start(tail)
+        end: int = self._tokenizer.rfind_think_end(tail)
+        return start > end
+
+    def parse_tool_call(self, text: str, tools: Sequence[JsonObject]) -> tuple[ParsedCall, ...]:
+        """Raises ValueError where the text is no call; mlx-lm's 14 parsers raise what they like."""
+        try:
+            found = self._tokenizer.tool_parser(text, list(tools))
+            calls = found if isinstance(found, list) else [found]
+            return tuple(_parsed(call) for call in calls)
+        except Exception as error:
+            raise ValueError(str(error)) from error
+
+
+def load_text_model(directory: Path) -> TextModel:
+    """Raises whatever mlx-lm raises on a model it cannot read."""
+    # Both flags, or transformers asks on the terminal whether to run a tokenizer's code.
+    loaded: Any = load(
+        str(directory),
+        tokenizer_config={"trust_remote_code": False},
+        return_config=True,
+        trust_remote_code=False,
+    )
+    model, tokenizer, config = loaded
+    if mx.default_device().type == mx.cpu and not {"quantization", "quantization_config"} & config.keys():
+        # MLX's CPU backend emulates half precision: float32 decodes 10 to 35 % faster, at twice the memory.
+        model.set_dtype(mx.float32)
+        mx.eval(model.parameters())
+    return TextModel(model, tokenizer, config, _sampling_defaults(directory))
+
+
+def release_memory() -> None:
+    """After the last reference to a model is gone."""
+    gc.collect()
+    mx.clear_cache()
+    if sys.platform == "linux":
+        # glibc keeps freed arenas: 426 MB stay resident where 87 MB are used.
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def finish_device_work() -> None:
+    """Leaving a process while the GPU still works for it has brought whole Macs down."""
+    mx.synchronize()
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Active and peak, as MLX counts."""
+    return mx.get_active_memory(), mx.get_peak_memory()
+
+
+def _parsed(call: Any) -> ParsedCall:
+    arguments = call.get("arguments", {})
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    name = call["name"]
+    if not isinstance(name, str) or not name:
+        raise ValueError("a call needs a name")
+    return ParsedCall(name, text)
+
+
+def _context_length(config: Mapping[str, Any]) -> int:
+    text_config = config.get("text_config") or {}
+    for key in CONTEXT_KEYS:
+        for place in (config, text_config):
+            if isinstance(length := place.get(key), int) and length > 0:
+                return length
+    return FALLBACK_CONTEXT
+
+
+def _vocabulary(config: Mapping[str, Any], tokenizer: Any) -> int:
+    text_config = config.get("text_config") or {}
+    size = config.get("vocab_size") or text_config.get("vocab_size") or len(tokenizer)
+    return int(size)
+
+
+def _sampling_defaults(directory: Path) -> SamplingDefaults:
+    file = directory / "generation_config.json"
+    said = json.loads(file.read_text()) if file.exists() else {}
+    plain = SamplingDefaults()
+    if said.get("do_sample") is False:
+        return SamplingDefaults(temperature=0.0)
+    return SamplingDefaults(
+        temperature=float(said.get("temperature") or plain.temperature),
+        top_p=float(said.get("top_p") or plain.top_p),
+        top_k=int(said.get("top_k") or plain.top_k),
+    )

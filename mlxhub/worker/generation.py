@@ -1,0 +1,81 @@
+"""One client's request while it is served: its rows, what they have said, and how it ends early."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from mlxhub.errors import MlxhubError, QueueTimeout
+from mlxhub.worker.engines.engine import Delta, Failed, Finished, LoadedModel, Piece, PreparedRequest
+
+
+class Generation:
+    """Filled by the engine thread's deliveries on the event loop, emptied by the route."""
+
+    def __init__(self, handles: range) -> None:
+        self.handles = handles
+        self.open = set(handles)
+        self.completion_tokens = 0
+        self.prepared: Sequence[PreparedRequest] = ()
+        self.model: LoadedModel | None = None
+        self._arrived: list[Delta] = []
+        self._loop = asyncio.get_running_loop()
+        self._wake: asyncio.Future[None] | None = None
+        self._error: asyncio.Future[MlxhubError] = self._loop.create_future()
+
+    def row(self, handle: int) -> int:
+        return handle - self.handles.start
+
+    @property
+    def has_more(self) -> bool:
+        """Whether anything was said that was not taken, or may still be said."""
+        return bool(self.open or self._arrived)
+
+    def deliver(self, delta: Delta) -> None:
+        match delta:
+            case Piece():
+                self.completion_tokens += 1
+            case Finished():
+                self.completion_tokens += 1
+                self.open.discard(delta.handle)
+            case Failed():
+                self.open.discard(delta.handle)
+                self.fail(delta.error)
+        self._arrived.append(delta)
+        self._awake()
+
+    def fail(self, error: MlxhubError) -> None:
+        """End it with this error, whatever it waits for."""
+        if not self._error.done():
+            self._error.set_result(error)
+        self._awake()
+
+    async def take(self) -> list[Delta]:
+        """All that has arrived since the last time, at least something. Slow clients get larger helpings."""
+        await self._something()
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    async def place(self, seconds: float) -> None:
+        """Wait for the first row's place in the batch. Raises QueueTimeout."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._something()
+        except TimeoutError:
+            raise QueueTimeout(seconds) from None
+
+    async def until(self, transition: "asyncio.Task[Any]") -> None:
+        """Wait for its end, however it ends and without ending it, unless `fail` comes first."""
+        await asyncio.wait({transition, self._error}, return_when=asyncio.FIRST_COMPLETED)
+        if self._error.done():
+            raise self._error.result()
+
+    async def _something(self) -> None:
+        while not self._arrived and not self._error.done():
+            self._wake = self._loop.create_future()
+            await self._wake
+        if self._error.done():
+            raise self._error.result()
+
+    def _awake(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)

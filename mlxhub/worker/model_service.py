@@ -1,0 +1,332 @@
+"""The owner of one model's memory state: whether it must load, and whether it is busy, is answered here."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from loguru import logger
+
+from mlxhub.core.config import WorkerSettings
+from mlxhub.core.lifecycle import ModelState
+from mlxhub.errors import (
+    Draining,
+    GenerationFailed,
+    LoadFailed,
+    MlxhubError,
+    ModelBusy,
+    NotLoaded,
+    QueueFull,
+    UnknownModel,
+)
+from mlxhub.protocol.worker import CounterStatus
+from mlxhub.worker.engine_thread import EngineThread
+from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
+from mlxhub.worker.generation import Generation
+from mlxhub.worker.load_backoff import LoadBackoff
+from mlxhub.worker.watchdog import watch_engine
+
+UNLOAD_DRAIN_SECONDS = 25.0
+UNLOAD_GRACE_SECONDS = 5.0
+ENGINE_STOP_SECONDS = 10.0
+
+
+class ModelService:
+    """Lives on the event loop, inside `running()`. No method awaits between a check and its act."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        engine: Engine,
+        stop_process: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.state = ModelState.UNLOADED
+        self.error: str | None = None
+        self.model: LoadedModel | None = None
+        self.load_seconds: float | None = None
+        self.draining = False
+        self.broken: str | None = None
+        self._stop_process = stop_process
+        self.counters = CounterStatus()
+        self._clock = clock
+        self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death, clock)
+        self._preparing = ThreadPoolExecutor(1, "prepare")
+        self._next_handle = 0
+        self._generations: set[Generation] = set()
+        self._running: set[Generation] = set()
+        self._owner_of: dict[int, Generation] = {}
+        self._transition: asyncio.Task[MlxhubError | None] | None = None
+        self._backoff = LoadBackoff(clock)
+        self._last_used: float | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._released = asyncio.Event()
+        self._stopped_cleanly = True
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The service's life; afterwards the engine thread is over, or `stopped_cleanly` is false."""
+        self._loop = asyncio.get_running_loop()
+        self.thread.start()
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                watching = self._tasks.create_task(watch_engine(self.thread, self.break_down))
+                if self.settings.preload:
+                    self._begin_load()
+                yield
+                watching.cancel()
+                self._disarm()
+                if self._transition is not None:
+                    self._transition.cancel()
+        finally:
+            self._preparing.shutdown(wait=False, cancel_futures=True)
+            self._stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
+
+    @property
+    def stopped_cleanly(self) -> bool:
+        return self._stopped_cleanly
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._generations)
+
+    @property
+    def rows(self) -> int:
+        return len(self._owner_of)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        if self._generations or self._last_used is None:
+            return None
+        return self._clock() - self._last_used
+
+    @property
+    def unload_in_seconds(self) -> float | None:
+        return None if self._idle_timer is None else max(0.0, self._idle_timer.when() - self._loop.time())
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether a request would be taken now, loading first if it must."""
+        return not self.draining and (self.state is ModelState.READY or self.settings.jit)
+
+    def check_model(self, model_id: str) -> None:
+        if model_id not in self.settings.ids:
+            raise UnknownModel(model_id, self.settings.ids)
+
+    @asynccontextmanager
+    async def generate(
+        self, requests: Sequence[GenerationRequest], answers: int = 1
+    ) -> AsyncIterator[Generation]:
+        """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
+        generation = self._admit(len(requests) * answers)
+        try:
+            await self._ready(generation)
+            prepared = [
+                await self._loop.run_in_executor(self._preparing, self.thread.prepare, r) for r in requests
+            ]
+            rows = [request.for_row(row) for request in prepared for row in range(answers)]
+            generation.prepared = rows
+            self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
+            for handle, row in zip(generation.handles, rows, strict=True):
+                self.thread.submit(handle, row)
+            await generation.place(self.settings.queue_timeout)
+            yield generation
+            self.counters.completed += 1
+        except MlxhubError:
+            self.counters.failed += 1
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            self.counters.cancelled += 1
+            raise
+        finally:
+            self._release(generation)
+
+    async def load(self) -> None:
+        """Bring it into memory now, also right after a failure. Raises LoadFailed."""
+        while self.state is not ModelState.READY:
+            if self.draining:
+                raise Draining
+            if self.state is ModelState.UNLOADED:
+                self._begin_load()
+            assert self._transition is not None
+            await asyncio.wait({self._transition})
+            if error := _outcome(self._transition):
+                raise error
+
+    async def unload(self, *, if_idle: bool) -> None:
+        """Running answers get UNLOAD_DRAIN_SECONDS. With `if_idle` raises ModelBusy instead of waiting."""
+        while self.state is not ModelState.UNLOADED:
+            if if_idle and self._generations:
+                raise ModelBusy(self.settings.name, self.in_flight)
+            if self.state is ModelState.READY:
+                self._begin_unload("on request")
+            assert self._transition is not None
+            await asyncio.wait({self._transition})
+
+    def begin_drain(self) -> None:
+        self.draining = True
+        self._disarm()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._generations
+
+    def end_rest(self) -> None:
+        """Drain time is over: every request still here ends with an error its client sees."""
+        self._fail(self._generations, Draining())
+
+    def break_down(self, reason: str) -> None:
+        """The engine is beyond repair here: tell every client, and let the process be replaced."""
+        self.broken = reason
+        self.begin_drain()
+        self._fail(self._generations, GenerationFailed(reason))
+        self._stop_process()
+
+    def _admit(self, rows: int) -> Generation:
+        if self.draining:
+            raise Draining
+        if self.state is ModelState.UNLOADED:
+            if not self.settings.jit:
+                raise NotLoaded(self.settings.name)
+            self._raise_kept_failure()
+        limit = self.settings.max_concurrency + self.settings.queue_size
+        if self.rows + rows > limit:
+            raise QueueFull(max(0, self.rows - self.settings.max_concurrency))
+        self.counters.requests += 1
+        generation = Generation(range(self._next_handle, self._next_handle + rows))
+        self._next_handle += rows
+        self._generations.add(generation)
+        self._owner_of.update(dict.fromkeys(generation.handles, generation))
+        self._disarm()
+        return generation
+
+    async def _ready(self, generation: Generation) -> None:
+        """Wait until it is in memory; one load serves all who wait."""
+        while self.state is not ModelState.READY:
+            if self.state is ModelState.UNLOADED:
+                if not self.settings.jit:
+                    raise NotLoaded(self.settings.name)
+                self._raise_kept_failure()
+                self._begin_load()
+            assert self._transition is not None
+            transition = self._transition
+            await generation.until(transition)
+            if error := _outcome(transition):
+                raise error
+        self._running.add(generation)
+        generation.model = self.model
+
+    def _release(self, generation: Generation) -> None:
+        for handle in generation.open:
+            self.thread.cancel(handle)
+        for handle in generation.handles:
+            del self._owner_of[handle]
+        self.counters.completion_tokens += generation.completion_tokens
+        self._generations.discard(generation)
+        self._running.discard(generation)
+        self._released.set()
+        self._last_used = self._clock()
+        self._arm()
+
+    def _raise_kept_failure(self) -> None:
+        if self.error is not None and self._backoff.is_waiting:
+            raise LoadFailed(self.settings.name, self.error)
+
+    def _begin_load(self) -> None:
+        self.state = ModelState.LOADING
+        self._transition = self._tasks.create_task(self._load())
+
+    async def _load(self) -> MlxhubError | None:
+        began = self._clock()
+        logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
+        try:
+            self.model = await asyncio.wrap_future(self.thread.load())
+        except LoadFailed as error:
+            self.state = ModelState.UNLOADED
+            self.error = error.reason
+            self._backoff.failed()
+            logger.error("{}", error)
+            return LoadFailed(self.settings.name, error.reason)
+        self.state = ModelState.READY
+        self.error = None
+        self._backoff.succeeded()
+        self.load_seconds = self._clock() - began
+        self._last_used = self._clock()
+        logger.info('Loaded model "{}" in {:.1f} s', self.settings.name, self.load_seconds)
+        self._arm()
+        return None
+
+    def _begin_unload(self, why: str) -> None:
+        self._disarm()
+        self.state = ModelState.UNLOADING
+        self._transition = self._tasks.create_task(self._unload(why))
+
+    async def _unload(self, why: str) -> MlxhubError | None:
+        await self._until_nobody_runs(UNLOAD_DRAIN_SECONDS)
+        self._fail(self._running, GenerationFailed("the model was unloaded."))
+        await self._until_nobody_runs(UNLOAD_GRACE_SECONDS)
+        try:
+            await asyncio.wrap_future(self.thread.unload())
+        except Exception as error:  # noqa: BLE001 - the top of a background task: memory of unknown state
+            logger.exception("Unloading failed")
+            self.break_down(f"unloading failed with {type(error).__name__}.")
+        self.model = None
+        self.load_seconds = None
+        self.state = ModelState.UNLOADED
+        logger.info('Unloaded model "{}" {}', self.settings.name, why)
+        return None
+
+    async def _until_nobody_runs(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    self._released.clear()
+                    await self._released.wait()
+
+    def _fail(self, generations: set[Generation], error: MlxhubError) -> None:
+        for generation in generations:
+            for handle in generation.open:
+                self.thread.cancel(handle)
+            generation.fail(error)
+
+    def _arm(self) -> None:
+        """The one idle deadline: counts from the last use, while nothing is in flight."""
+        self._disarm()
+        minutes = self.settings.auto_unload_minutes
+        if (
+            minutes is not None
+            and self.state is ModelState.READY
+            and not self._generations
+            and not self.draining
+        ):
+            self._idle_timer = self._loop.call_later(minutes * 60, self._idle_is_over)
+
+    def _disarm(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    def _idle_is_over(self) -> None:
+        self._idle_timer = None
+        self._begin_unload(f"after {self.settings.auto_unload_minutes:g} min without use")
+
+    def _on_death(self, reason: str) -> None:
+        """On the engine thread."""
+        self._loop.call_soon_threadsafe(self.break_down, reason)
+
+    def _hand_over(self, deltas: list[Delta]) -> None:
+        """On the engine thread: one wake-up of the event loop per step."""
+        self._loop.call_soon_threadsafe(self._deliver, deltas)
+
+    def _deliver(self, deltas: list[Delta]) -> None:
+        for delta in deltas:
+            if owner := self._owner_of.get(delta.handle):
+                owner.deliver(delta)
+
+
+def _outcome(transition: asyncio.Task[MlxhubError | None]) -> MlxhubError | None:
+    """Cancelled with the service itself: whoever waited is told that it goes."""
+    return Draining() if transition.cancelled() else transition.result()

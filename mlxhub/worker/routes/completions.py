@@ -1,0 +1,96 @@
+"""POST /v1/completions."""
+
+import time
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mlxhub.protocol import sse
+from mlxhub.protocol.openai.answers import ChunkWriter, Header, Usage, text_choice, whole_answer
+from mlxhub.protocol.openai.completions import CompletionRequest
+from mlxhub.web.streams import EventStream, run_unless_disconnected
+from mlxhub.worker.engines.engine import (
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    Piece,
+    TextPrompt,
+    TokenPrompt,
+)
+from mlxhub.worker.generation import Generation
+from mlxhub.worker.model_service import ModelService
+from mlxhub.worker.routes.bodies import read_model
+from mlxhub.worker.routes.requests import generation_request
+
+KIND = "text_completion"
+
+
+class CompletionRoute:
+    def __init__(self, service: ModelService) -> None:
+        self._service = service
+
+    async def post(self, request: Request) -> Response:
+        asked = await read_model(request, CompletionRequest)
+        self._service.check_model(asked.model)
+        asked.check_supported()
+        wanted = [
+            generation_request(
+                asked,
+                TextPrompt(prompt) if isinstance(prompt, str) else TokenPrompt(tuple(prompt)),
+                asked.max_tokens,
+                self._service.settings,
+            )
+            for prompt in asked.prompts
+        ]
+        header = Header(f"cmpl-{uuid.uuid4().hex}", int(time.time()), self._service.settings.name)
+        if asked.stream:
+            return EventStream(self._events(asked, wanted, header))
+        body = await run_unless_disconnected(request.receive, self._whole(asked, wanted, header))
+        return Response(body, media_type="application/json")
+
+    async def _events(
+        self, asked: CompletionRequest, wanted: Sequence[GenerationRequest], header: Header
+    ) -> AsyncGenerator[bytes, None]:
+        writer = ChunkWriter(header, KIND, include_usage=asked.include_usage)
+        async with self._service.generate(wanted, asked.answers) as generation:
+            while generation.has_more:
+                chunks: list[bytes] = []
+                for delta in await generation.take():
+                    match delta:
+                        case Piece(handle, text) if text:
+                            chunks.append(writer.text(generation.row(handle), text))
+                        case Finished(handle, text, reason, _):
+                            chunks.append(writer.text(generation.row(handle), text, reason.value))
+                if chunks:
+                    yield b"".join(chunks)
+            if asked.include_usage:
+                yield writer.usage(_usage(generation, asked))
+            yield sse.DONE
+
+    async def _whole(
+        self, asked: CompletionRequest, wanted: Sequence[GenerationRequest], header: Header
+    ) -> bytes:
+        async with self._service.generate(wanted, asked.answers) as generation:
+            texts: list[list[str]] = [[] for _ in generation.handles]
+            reasons = [FinishReason.STOP for _ in generation.handles]
+            while generation.has_more:
+                for delta in await generation.take():
+                    match delta:
+                        case Piece(handle, text):
+                            texts[generation.row(handle)].append(text)
+                        case Finished(handle, text, reason, _):
+                            texts[generation.row(handle)].append(text)
+                            reasons[generation.row(handle)] = reason
+        choices = [
+            text_choice(row, "".join(text), reason.value)
+            for row, (text, reason) in enumerate(zip(texts, reasons, strict=True))
+        ]
+        return whole_answer(header, KIND, choices, _usage(generation, asked))
+
+
+def _usage(generation: Generation, asked: CompletionRequest) -> Usage:
+    """Several answers to one prompt share it."""
+    prompts = generation.prepared[:: asked.answers]
+    return Usage(sum(len(prompt.tokens) for prompt in prompts), generation.completion_tokens)

@@ -1,0 +1,75 @@
+"""GET /health, /livez, /readyz, /status: answered while alive, never counted as use."""
+
+import os
+import time
+
+import psutil
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mlxhub.protocol.worker import BatchStatus, MemoryStatus, WorkerStatus
+from mlxhub.worker.model_service import ModelService
+from mlxhub.worker.watchdog import WEDGED_SECONDS
+
+
+class HealthRoutes:
+    def __init__(self, service: ModelService, generation: str) -> None:
+        self._service = service
+        self._generation = generation
+        self._process = psutil.Process()
+        self._started = time.monotonic()
+
+    async def health(self, _request: Request) -> Response:
+        service = self._service
+        fault = self._fault() or ("draining" if service.draining else None)
+        said = {"status": fault or "ok", "model_status": service.state, "model": service.settings.name}
+        return JSONResponse(said, 200 if fault is None else 503)
+
+    async def live(self, _request: Request) -> Response:
+        fault = self._fault()
+        return JSONResponse({"status": fault or "ok"}, 200 if fault is None else 503)
+
+    async def ready(self, _request: Request) -> Response:
+        ready = self._service.can_serve and self._fault() is None
+        return JSONResponse({"status": "ok" if ready else "not ready"}, 200 if ready else 503)
+
+    async def status(self, _request: Request) -> Response:
+        return Response(self.now().model_dump_json(), media_type="application/json")
+
+    def now(self) -> WorkerStatus:
+        service = self._service
+        settings = service.settings
+        measured = service.thread.measured
+        return WorkerStatus(
+            name=settings.name,
+            pid=os.getpid(),
+            generation=self._generation,
+            model_path=settings.model_path,
+            model_type=settings.model_type,
+            model_status=service.state,
+            error=service.error,
+            context_length=service.model.context_length if service.model else settings.context_length,
+            in_flight=service.in_flight,
+            queued=max(0, service.rows - measured.rows),
+            batch=BatchStatus(
+                rows=measured.rows, max_rows=settings.max_concurrency, peak_rows=measured.peak_rows
+            ),
+            memory=MemoryStatus(
+                # On a Mac this misses memory the GPU holds; MLX's own counter beside it has that.
+                footprint_bytes=self._process.memory_info().rss,
+                mlx_active_bytes=measured.active_bytes,
+                mlx_peak_bytes=measured.peak_bytes,
+            ),
+            counters=service.counters,
+            uptime_seconds=time.monotonic() - self._started,
+            load_seconds=service.load_seconds,
+            idle_seconds=service.idle_seconds,
+            unload_in_seconds=service.unload_in_seconds,
+            draining=service.draining,
+        )
+
+    def _fault(self) -> str | None:
+        thread = self._service.thread
+        if self._service.broken is not None or not thread.is_alive:
+            return "broken"
+        return "wedged" if thread.stalled_seconds > WEDGED_SECONDS else None

@@ -1,0 +1,172 @@
+"""A whole hub for a test: the controller on a real port, fake workers on real ports, launchd in memory."""
+
+import asyncio
+import plistlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+
+from mlxhub.controller.app import Controller, make_controller
+from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
+from mlxhub.controller.settings import ControllerSettings
+from mlxhub.core.config import HubConfig, ModelConfig
+from mlxhub.core.observed import PortHolder
+from mlxhub.files.ports import port_holder
+from mlxhub.fleet.hub import Hub, HubModel
+from mlxhub.protocol.hub import HubStatus, ModelView
+from mlxhub.web.server import bind_socket, serve
+from tests.fakes.launchd import FakeLaunchd
+from tests.fakes.ports import free_ports
+from tests.fakes.worker import FakeWorker, WorkerProgram
+
+WAIT_SECONDS = 5.0
+
+ALPHA = ModelConfig(name="alpha", model_path="builtin:demo", aliases=("gpt-4o-mini", "org/alpha"))
+BETA = ModelConfig(name="beta", model_path="builtin:demo")
+
+
+@dataclass
+class RunningHub:
+    """`next_hub` is what a reload reads."""
+
+    url: str
+    port: int
+    client: httpx.AsyncClient
+    controller: Controller
+    launchd: FakeLaunchd
+    workers: dict[str, FakeWorker]
+    programs: dict[str, WorkerProgram]
+    hub: Hub
+    next_hub: Callable[[], Hub]
+    reconciled: list[Hub] = field(default_factory=list)
+
+    def label(self, name: str) -> str:
+        return self.hub.models[name].label
+
+    async def post(self, path: str) -> httpx.Response:
+        return await self.client.post(path, json={})
+
+    async def chat(self, model: str, **more: object) -> httpx.Response:
+        return await self.client.post("/v1/chat/completions", json={"model": model, **more})
+
+    async def view(self, name: str) -> ModelView:
+        status = HubStatus.model_validate_json((await self.client.get("/hub/status")).content)
+        return next(view for view in status.models if view.name == name)
+
+    async def until(self, name: str, is_so: Callable[[ModelView], bool]) -> ModelView:
+        """The first view of which that is so."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not is_so(view := await self.view(name)):  # noqa: ASYNC110  it is another process's fact
+                await asyncio.sleep(0.02)
+        return view
+
+    async def kill_worker(self, name: str) -> None:
+        """As kill -9 and launchd's answer to it."""
+        await self.workers[name].die()
+        await asyncio.to_thread(self.launchd.end, self.label(name), "signal Killed")
+
+
+def write_plist(directory: Path, label: str) -> Path:
+    path = directory / f"{label}.plist"
+    path.write_bytes(plistlib.dumps({"Label": label, "KeepAlive": {"SuccessfulExit": False}}))
+    return path
+
+
+def make_test_hub(directory: Path, *models: ModelConfig, config: HubConfig | None = None) -> Hub:
+    places = {}
+    for model in models:
+        assert model.port is not None
+        label = f"io.mlxhub.worker.{model.name}"
+        places[model.name] = HubModel(
+            config=model,
+            port=model.port,
+            label=label,
+            plist=write_plist(directory, label),
+            generation="g1",
+            log=directory / f"{model.name}.log",
+        )
+    return Hub(
+        config=config or HubConfig(models=models),
+        controller_label="io.mlxhub.controller",
+        models=places,
+        names={model_id: model.name for model in models for model_id in model.ids},
+    )
+
+
+@asynccontextmanager
+async def running_hub(
+    directory: Path, *models: ModelConfig, stopped: tuple[str, ...] = (), config: HubConfig | None = None
+) -> AsyncIterator[RunningHub]:
+    """Models without a port get a free one. Those not in `stopped` ran before the controller began."""
+    ports = free_ports(len(models) + 1)
+    placed = [
+        model.model_copy(update={"port": model.port or port})
+        for model, port in zip(models, ports[1:], strict=True)
+    ]
+    hub = make_test_hub(directory, *placed, config=config)
+    loop = asyncio.get_running_loop()
+    workers = {name: FakeWorker(name, model.port) for name, model in hub.models.items()}
+    programs = {name: WorkerProgram(worker, loop) for name, worker in workers.items()}
+    launchd = FakeLaunchd(programs={hub.models[name].label: program for name, program in programs.items()})
+    for name, model in hub.models.items():
+        running = name not in stopped
+        await asyncio.to_thread(launchd.install, model.label, model.plist, "g1", running=running)
+
+    def load_hub() -> Hub:
+        return running.next_hub()
+
+    def reconcile_workers(wanted: Hub) -> ReloadOutcome:
+        running.reconciled.append(wanted)
+        return ReloadOutcome(unchanged=tuple(wanted.models))
+
+    def holder_of(port: int) -> PortHolder | None:
+        """A fake worker has the pid its launchd gave it; this process is what the system would name."""
+        ours = next((worker for worker in workers.values() if worker.port == port and worker.is_open), None)
+        return port_holder(port) if ours is None else PortHolder(ours.pid, "fake worker")
+
+    collaborators = Collaborators(
+        load_hub=load_hub,
+        launchd=launchd,
+        reconcile_workers=reconcile_workers,
+        holder_of=holder_of,
+    )
+    settings = ControllerSettings(config_path=directory / "hub.yaml", port=ports[0])
+    if hub.config.port != ports[0]:
+        hub = replace(hub, config=hub.config.model_copy(update={"port": ports[0]}))
+    stop = asyncio.Event()
+    url = f"http://127.0.0.1:{ports[0]}"
+    async with asyncio.TaskGroup() as tasks:
+        controller = make_controller(settings, hub, collaborators, tasks, stop.set)
+        observing = tasks.create_task(controller.observer.run())
+        serving = tasks.create_task(
+            serve(
+                controller.app,
+                bind_socket("127.0.0.1", ports[0]),
+                begin_drain=controller.dispatcher.begin_drain,
+                is_idle=lambda: True,
+                stop=stop,
+            )
+        )
+        async with httpx.AsyncClient(base_url=url, timeout=15, trust_env=False, verify=False) as client:
+            running = RunningHub(
+                url, ports[0], client, controller, launchd, workers, programs, hub, next_hub=lambda: hub
+            )
+            try:
+                await _until_ready(client)
+                yield running
+            finally:
+                stop.set()
+                controller.starts.cancel()
+                observing.cancel()
+                for worker in workers.values():
+                    await worker.die()
+        await serving
+
+
+async def _until_ready(client: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110  as a person would
+            await asyncio.sleep(0.01)

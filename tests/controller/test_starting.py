@@ -1,0 +1,117 @@
+"""A request for a model whose process is down starts it: once, and only where it may."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from tests.controller.hub import ALPHA, BETA, running_hub
+from tests.fakes.launchd import FakeLaunchd
+from tests.fakes.waiting import until
+from tests.fakes.worker import Answer, Received
+
+pytestmark = pytest.mark.anyio
+
+
+def kickstarts(launchd: FakeLaunchd) -> int:
+    return sum(verb == "kickstart" for verb, _ in launchd.calls)
+
+
+async def test_a_stopped_model_is_started_once_for_all_who_wait(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, stopped=("alpha",)) as hub:
+        responses = await asyncio.gather(*(hub.chat("alpha", n=number) for number in range(20)))
+        assert [response.json()["n"] for response in responses] == list(range(20))
+        assert hub.programs["alpha"].starts == 1
+        assert kickstarts(hub.launchd) == 1
+
+
+async def test_a_model_with_jit_off_is_not_started(tmp_path: Path) -> None:
+    lazy = BETA.model_copy(update={"jit": False})
+    async with running_hub(tmp_path, lazy, stopped=("beta",)) as hub:
+        response = await hub.chat("beta")
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "model_not_running")
+        assert "mlxhub start-model beta" in response.json()["error"]["message"]
+        assert hub.programs["beta"].starts == 0
+
+
+async def test_a_start_that_fails_says_how_it_ended_and_where_the_log_is(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, stopped=("alpha",)) as hub:
+        hub.launchd.throttle = True
+        hub.programs["alpha"].dies_at_start = "exit 1"
+        responses = await asyncio.gather(*(hub.chat("alpha") for _ in range(5)))
+        assert {response.status_code for response in responses} == {503}
+        message = responses[0].json()["error"]["message"]
+        assert "exit 1" in message
+        assert str(tmp_path / "alpha.log") in message
+        assert responses[0].headers["retry-after"]
+        assert hub.programs["alpha"].starts == 1
+
+
+async def test_a_model_that_is_not_installed_says_how_to_install_it(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, stopped=("alpha",)) as hub:
+        del hub.launchd.jobs[hub.label("alpha")]
+        hub.hub.models["alpha"].plist.unlink()
+        response = await hub.chat("alpha")
+        assert response.status_code == 503
+        assert "mlxhub install" in response.json()["error"]["message"]
+
+
+async def test_a_client_that_leaves_while_its_model_starts_sends_nothing_to_it(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, stopped=("alpha",)) as hub:
+        program = hub.programs["alpha"]
+        program.may_listen.clear()
+        waiting = asyncio.create_task(hub.chat("alpha"))
+        await until(lambda: program.starts == 1)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        await until(lambda: hub.controller.dispatcher.is_idle)
+        program.may_listen.set()
+        await hub.until("alpha", lambda view: view.process == "running")
+        assert hub.workers["alpha"].received == []
+
+
+async def test_a_worker_that_died_since_the_last_look_is_back_before_the_answer(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA) as hub:
+        await hub.chat("alpha")
+        await hub.kill_worker("alpha")
+        response = await hub.chat("alpha", n=7)
+        assert (response.status_code, response.json()["n"]) == (200, 7)
+
+
+async def test_a_process_that_ended_is_started_for_the_next_request(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA) as hub:
+        await hub.workers["alpha"].die()
+        await asyncio.to_thread(hub.launchd.end, hub.label("alpha"), "exit 0")
+        assert (await hub.chat("alpha")).status_code == 200
+        assert kickstarts(hub.launchd) == 1
+
+
+async def test_requests_to_one_model_pass_while_another_starts(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, BETA, stopped=("beta",)) as hub:
+        hub.programs["beta"].may_listen.clear()
+        waiting = asyncio.create_task(hub.chat("beta"))
+        assert (await hub.chat("alpha")).status_code == 200
+        assert not waiting.done()
+        hub.programs["beta"].may_listen.set()
+        assert (await waiting).status_code == 200
+
+
+async def test_a_draining_controller_ends_what_runs_and_takes_nothing_new(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA) as hub:
+        may_answer = asyncio.Event()
+
+        async def answer_when_told(request: Received, answer: Answer) -> None:
+            await may_answer.wait()
+            await answer.whole(request.body)
+
+        hub.workers["alpha"].script = answer_when_told
+        running = asyncio.create_task(hub.chat("alpha"))
+        await hub.workers["alpha"].asked.wait()
+        hub.controller.dispatcher.begin_drain()
+        refused = await hub.chat("alpha")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "shutting_down")
+        assert not hub.controller.dispatcher.is_idle
+        may_answer.set()
+        assert (await running).status_code == 200

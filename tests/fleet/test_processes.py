@@ -1,0 +1,191 @@
+"""Start and stop end in facts: it is our process that answers, or an error that says why not."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mlxhub.core.config import ModelConfig
+from mlxhub.core.lifecycle import ModelState, ProcessState
+from mlxhub.core.observed import PortHolder
+from mlxhub.errors import ModelNotRunning, PortHeld, WorkerSilent
+from mlxhub.fleet.hub import HubModel
+from mlxhub.fleet.processes import start_process, stop_process
+from mlxhub.protocol.worker import BatchStatus, CounterStatus, MemoryStatus, WorkerStatus
+from tests.fakes.launchd import FakeLaunchd, Obedient
+
+pytestmark = pytest.mark.anyio
+
+LABEL = "io.mlxhub.worker.alpha"
+
+
+def status(pid: int) -> WorkerStatus:
+    return WorkerStatus(
+        name="alpha",
+        pid=pid,
+        generation="g1",
+        model_path="builtin:demo",
+        model_type="lm",
+        model_status=ModelState.UNLOADED,
+        batch=BatchStatus(rows=0, max_rows=8, peak_rows=0),
+        memory=MemoryStatus(footprint_bytes=1),
+        counters=CounterStatus(),
+        uptime_seconds=1,
+    )
+
+
+class Machine:
+    """One model under a fake launchd; its worker answers as soon as it has a pid, unless told otherwise."""
+
+    def __init__(self, directory: Path) -> None:
+        plist = directory / f"{LABEL}.plist"
+        plist.write_bytes(b"<plist><dict><key>KeepAlive</key><true/></dict></plist>")
+        self.launchd = FakeLaunchd()
+        self.model = HubModel(
+            config=ModelConfig(name="alpha", model_path="builtin:demo"),
+            port=47850,
+            label=LABEL,
+            plist=plist,
+            generation="g1",
+            log=directory / "alpha.log",
+        )
+        self.holder: PortHolder | None = None
+        self.mute = False
+
+    async def ask(self) -> WorkerStatus:
+        job = self.launchd.jobs.get(LABEL)
+        if self.holder is not None and self.holder.pid is not None:
+            return status(self.holder.pid)
+        if job is None or job.pid is None or self.mute:
+            raise WorkerSilent("alpha", "nothing there.")
+        return status(job.pid)
+
+    async def start(self, seconds: float = 5.0) -> WorkerStatus:
+        return await start_process(
+            self.model, launchd=self.launchd, ask=self.ask, holder_of=lambda _: self.holder, seconds=seconds
+        )
+
+    async def stop(self, seconds: float = 5.0) -> bool:
+        return await stop_process(self.model, launchd=self.launchd, seconds=seconds)
+
+    def install(self, *, running: bool = True) -> None:
+        self.launchd.install(LABEL, self.model.plist, "g1", running=running)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+async def test_a_running_process_is_left_alone(machine: Machine) -> None:
+    machine.install()
+    assert (await machine.start()).pid == 50_001
+    assert machine.launchd.calls == []
+
+
+async def test_a_stopped_process_is_kicked(machine: Machine) -> None:
+    machine.install(running=False)
+    assert (await machine.start()).pid == 50_001
+    assert machine.launchd.calls == [("kickstart", LABEL)]
+
+
+async def test_an_agent_that_is_not_loaded_is_bootstrapped_first(machine: Machine) -> None:
+    await machine.start()
+    assert [verb for verb, _ in machine.launchd.calls][:2] == ["enable", "bootstrap"]
+
+
+async def test_without_a_plist_the_error_says_install(machine: Machine) -> None:
+    machine.model.plist.unlink()
+    with pytest.raises(ModelNotRunning, match="mlxhub install"):
+        await machine.start()
+
+
+async def test_a_held_port_is_named_before_anything_is_started(machine: Machine) -> None:
+    machine.install(running=False)
+    machine.holder = PortHolder(99, "python -m http.server")
+    with pytest.raises(PortHeld, match=r"pid 99 \(python -m http.server\)"):
+        await machine.start()
+    assert machine.launchd.calls == []
+
+
+async def test_a_stranger_that_answers_like_a_worker_is_not_taken_for_ours(machine: Machine) -> None:
+    machine.install()
+    machine.holder = PortHolder(99, "mlxhub worker of another hub")
+    with pytest.raises(PortHeld):
+        await machine.start()
+
+
+async def test_a_process_that_ends_at_its_start_fails_at_once_and_says_how(machine: Machine) -> None:
+    class Broken(Obedient):
+        def start(self, launchd: FakeLaunchd, label: str, pid: int) -> None:
+            launchd.end(label, "exit 2")
+
+    machine.launchd.programs = {LABEL: Broken()}
+    machine.launchd.throttle = True
+    machine.install(running=False)
+    with pytest.raises(ModelNotRunning, match=r"exit 2.*alpha\.log"):
+        await asyncio.wait_for(machine.start(seconds=60), 5)
+
+
+async def test_a_throttled_job_that_has_not_run_yet_is_waited_for(machine: Machine) -> None:
+    machine.install()
+    machine.launchd.throttle = True
+    machine.launchd.end(LABEL, "exit 1")
+    assert machine.launchd.jobs[LABEL].process is ProcessState.THROTTLED
+    assert (await machine.start()).pid == 50_002
+
+
+async def test_a_process_that_runs_and_says_nothing_is_silent_at_the_deadline(machine: Machine) -> None:
+    machine.install()
+    machine.mute = True
+    with pytest.raises(WorkerSilent, match=r"within 0\.3 s.*alpha\.log"):
+        await machine.start(seconds=0.3)
+
+
+async def test_stop_ends_the_process_and_leaves_the_job_loaded(machine: Machine) -> None:
+    machine.install()
+    assert await machine.stop()
+    assert machine.launchd.jobs[LABEL].process is ProcessState.STOPPED
+    assert machine.launchd.calls == [("kill", LABEL)]
+
+
+async def test_stop_of_what_does_not_run_is_nothing(machine: Machine) -> None:
+    assert not await machine.stop()
+    machine.install(running=False)
+    assert not await machine.stop()
+    assert machine.launchd.calls == []
+
+
+async def test_a_process_that_launchd_brings_back_is_booted_out(machine: Machine) -> None:
+    class NoHandlerYet(Obedient):
+        def signal(self, launchd: FakeLaunchd, label: str, name: str) -> None:
+            launchd.end(label, "signal Terminated")
+
+    machine.launchd.programs = {LABEL: NoHandlerYet()}
+    machine.install()
+    assert await machine.stop()
+    assert LABEL not in machine.launchd.jobs
+
+
+async def test_a_process_that_hangs_is_booted_out_at_the_deadline(machine: Machine) -> None:
+    class Deaf(Obedient):
+        def signal(self, launchd: FakeLaunchd, label: str, name: str) -> None:
+            pass
+
+    machine.launchd.programs = {LABEL: Deaf()}
+    machine.install()
+    assert await machine.stop(seconds=0.2)
+    assert LABEL not in machine.launchd.jobs
+
+
+async def test_a_throttled_job_is_booted_out_so_that_it_stays_down(machine: Machine) -> None:
+    machine.install()
+    machine.launchd.throttle = True
+    machine.launchd.end(LABEL, "exit 1")
+    assert await machine.stop()
+    assert LABEL not in machine.launchd.jobs

@@ -1,0 +1,144 @@
+"""From facts to what people are told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlxhub.core.config import HubConfig, ModelConfig
+from mlxhub.core.lifecycle import ModelState, ProcessState
+from mlxhub.core.observed import AgentState, PortHolder
+from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.hub import Hub, HubModel
+from mlxhub.fleet.status import Clocks, hub_status, model_view
+from mlxhub.protocol.hub import ControllerView
+from mlxhub.protocol.worker import BatchStatus, CounterStatus, MemoryStatus, WorkerStatus
+
+NOW = Clocks(monotonic=1000.0, unix=1_700_000_000.0)
+LABEL = "io.mlxhub.worker.alpha"
+ALPHA = HubModel(
+    config=ModelConfig(name="alpha", model_path="builtin:demo", aliases=("a",)),
+    port=47850,
+    label=LABEL,
+    plist=Path("/agents/alpha.plist"),
+    generation="g1",
+    log=Path("/logs/alpha.log"),
+)
+HUB = Hub(HubConfig(models=(ALPHA.config,)), "io.mlxhub.controller", {"alpha": ALPHA}, {"alpha": "alpha"})
+CONTROLLER = ControllerView(
+    process=ProcessState.RUNNING, pid=1, host="127.0.0.1", port=8000, label="io.mlxhub.controller"
+)
+WORKER = WorkerStatus(
+    name="alpha",
+    pid=77,
+    generation="g1",
+    model_path="builtin:demo",
+    model_type="lm",
+    model_status=ModelState.READY,
+    context_length=512,
+    in_flight=2,
+    queued=1,
+    batch=BatchStatus(rows=2, max_rows=8, peak_rows=2),
+    memory=MemoryStatus(footprint_bytes=123),
+    counters=CounterStatus(),
+    uptime_seconds=50,
+    idle_seconds=5,
+    unload_in_seconds=30,
+)
+AGENT = AgentState(LABEL, ProcessState.RUNNING, pid=77, generation="g1", runs=3, last_exit="exit 1")
+ANSWERED = ModelFacts(
+    looked_at=999,
+    silent=False,
+    worker=WORKER,
+    answered_at=999,
+    agent=AGENT,
+    inspected_at=900,
+    pid_seen_at=900,
+)
+SILENT = replace(ANSWERED, looked_at=1000, silent=True, silence="it says nothing.", answered_at=988)
+
+
+def test_durations_of_the_worker_become_times_for_people() -> None:
+    view = model_view(ALPHA, ANSWERED, NOW)
+    assert (view.started_at, view.last_activity_at, view.unload_at) == (
+        1_699_999_949.0,
+        1_699_999_994.0,
+        1_700_000_029.0,
+    )
+    assert view.facts_age_seconds == 1.0
+
+
+def test_a_worker_that_answers_runs_and_its_restarts_are_counted() -> None:
+    view = model_view(ALPHA, ANSWERED, NOW)
+    assert (view.process, view.memory, view.pid) == (ProcessState.RUNNING, ModelState.READY, 77)
+    assert (view.restarts, view.last_exit, view.error) == (2, "exit 1", None)
+    assert (view.in_flight, view.queued, view.context_length, view.aliases) == (2, 1, 512, ["a"])
+
+
+def test_a_model_nobody_looked_at_yet_is_unknown() -> None:
+    view = model_view(ALPHA, None, NOW)
+    assert (view.process, view.memory, view.pid) == (ProcessState.UNKNOWN, None, None)
+
+
+def test_a_silent_worker_shows_its_last_facts_their_age_and_no_memory_state() -> None:
+    view = model_view(ALPHA, SILENT, NOW)
+    assert (view.process, view.memory, view.error) == (ProcessState.RUNNING, None, "it says nothing.")
+    assert (view.memory_bytes, view.facts_age_seconds) == (123, 12.0)
+
+
+def test_a_draining_worker_is_stopping() -> None:
+    draining = replace(ANSWERED, worker=WORKER.model_copy(update={"draining": True}))
+    assert model_view(ALPHA, draining, NOW).process is ProcessState.STOPPING
+
+
+def test_a_failed_load_is_told() -> None:
+    failed = WORKER.model_copy(update={"model_status": ModelState.UNLOADED, "error": "no such directory"})
+    view = model_view(ALPHA, replace(ANSWERED, worker=failed), NOW)
+    assert (view.memory, view.error) == (ModelState.UNLOADED, "no such directory")
+
+
+@pytest.mark.parametrize(
+    ("since", "error"), [(990.0, None), (900.0, "it says nothing. Its log: /logs/alpha.log")]
+)
+def test_a_process_that_never_answered_is_starting_and_in_time_an_error(
+    since: float, error: str | None
+) -> None:
+    facts = ModelFacts(looked_at=1000, silence="it says nothing.", agent=AGENT, pid_seen_at=since)
+    view = model_view(ALPHA, facts, NOW)
+    assert (view.process, view.memory, view.error) == (ProcessState.STARTING, None, error)
+
+
+def test_a_stranger_on_the_port_makes_the_model_failed_and_is_named() -> None:
+    agent = replace(AGENT, process=ProcessState.THROTTLED, pid=None)
+    facts = ModelFacts(looked_at=1000, agent=agent, holder=PortHolder(5, "nc -l"))
+    view = model_view(ALPHA, facts, NOW)
+    assert view.process is ProcessState.FAILED
+    assert view.error is not None
+    assert "pid 5 (nc -l)" in view.error
+
+
+def test_a_crash_loop_says_how_it_ended_and_where_the_log_is() -> None:
+    agent = replace(AGENT, process=ProcessState.THROTTLED, pid=None)
+    view = model_view(ALPHA, ModelFacts(looked_at=1000, agent=agent), NOW)
+    assert (view.process, view.error) == (
+        ProcessState.THROTTLED,
+        "its process ended (exit 1). Its log: /logs/alpha.log",
+    )
+
+
+def test_while_launchd_is_silent_what_runs_is_unknown_unless_the_worker_answers() -> None:
+    silent = ModelFacts(looked_at=1000, agent=AGENT, launchd_error="launchctl did not finish.")
+    view = model_view(ALPHA, silent, NOW)
+    assert (view.process, view.error) == (ProcessState.UNKNOWN, "launchctl did not finish.")
+    answered = replace(ANSWERED, launchd_error="launchctl did not finish.")
+    assert model_view(ALPHA, answered, NOW).process is ProcessState.RUNNING
+
+
+def test_counts_and_warnings() -> None:
+    older = replace(ANSWERED, agent=replace(AGENT, generation="g0"), launchd_error="no answer.")
+    status = hub_status(HUB, {"alpha": older}, CONTROLLER, NOW)
+    assert (status.counts.models, status.counts.running, status.counts.loaded) == (1, 1, 1)
+    assert status.warnings == [
+        "launchd does not answer, process states are not known for sure: no answer.",
+        'Model "alpha" runs with an older definition than hub.yaml\'s. Apply it with: mlxhub reload',
+    ]

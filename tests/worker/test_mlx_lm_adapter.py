@@ -1,0 +1,89 @@
+"""What mlxhub relies on in mlx-lm, checked against the installed one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlxhub.demo import model_directory
+from mlxhub.demo.golden import PONG
+from mlxhub.worker.engines import mlx_lm_adapter
+from mlxhub.worker.engines.engine import ChatPrompt, FinishReason, ParsedCall, SamplingOptions
+from mlxhub.worker.engines.mlx_lm_adapter import TextModel, check_api, load_text_model
+from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
+
+
+@pytest.fixture(scope="module")
+def model() -> TextModel:
+    return load_text_model(model_directory())
+
+
+def test_an_mlx_lm_that_lacks_what_is_called_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_api()
+
+    def insert(prompts: object) -> None: ...
+
+    monkeypatch.setattr(mlx_lm_adapter, "_NEEDED", {insert: frozenset({"prompts", "samplers"})})
+    with pytest.raises(ImportError, match=r"insert lacks samplers\. Install mlx-lm>="):
+        check_api()
+
+
+def test_a_batch_says_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(model: TextModel) -> None:
+    batch = model.new_batch(4, prefill_step=4)
+    prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)))
+    uid = batch.insert(prompt, 50, SamplingOptions())
+    detokenizer = model.new_detokenizer()
+    was_ready, said = False, []
+    while True:
+        ready, tokens = batch.next()
+        assert was_ready or not tokens
+        was_ready = was_ready or ready == [uid]
+        said += tokens
+        if tokens and tokens[-1].reason:
+            break
+    for token in said[:-1]:
+        assert (token.uid, token.reason) == (uid, None)
+        detokenizer.add_token(token.token)
+    detokenizer.finalize()
+    assert detokenizer.last_segment == PONG
+    assert said[-1].reason is FinishReason.STOP
+    batch.close()
+
+
+def test_the_model_says_what_it_is(model: TextModel) -> None:
+    assert (model.context_length, model.vocabulary) == (2048, 640)
+    assert (model.markers.tool_start, model.markers.tool_end) == ("<tool_call>", "</tool_call>")
+
+
+def test_calls_are_parsed_and_other_text_is_a_value_error(model: TextModel) -> None:
+    call = model.parse_tool_call('\n{"name": "f", "arguments": {"a": "ü"}}\n', ())
+    assert call == (ParsedCall("f", '{"a": "ü"}'),)
+    for text in ("", "{", "[1]", '{"name": 5}', '{"arguments": {}}'):
+        with pytest.raises(ValueError):  # noqa: PT011 - each parser has its own words
+            model.parse_tool_call(text, ())
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, SamplingDefaults(1.0, 1.0, 0)),
+        ({"do_sample": False, "temperature": 0.6}, SamplingDefaults(0.0)),
+        (
+            {"do_sample": True, "temperature": 0.6, "top_p": 0.95, "top_k": 20},
+            SamplingDefaults(0.6, 0.95, 20),
+        ),
+    ],
+)
+def test_the_models_own_sampling(tmp_path: Path, said: dict[str, object], expected: SamplingDefaults) -> None:
+    (tmp_path / "generation_config.json").write_text(json.dumps(said))
+    assert mlx_lm_adapter._sampling_defaults(tmp_path) == expected
+
+
+def test_equal_options_share_a_sampler_so_that_a_batch_samples_in_one_call() -> None:
+    samplers = Samplers(SamplingDefaults(), vocabulary=100)
+    warm = samplers.sampler(SamplingOptions(temperature=0.5))
+    assert samplers.sampler(SamplingOptions(temperature=0.5)) is warm
+    assert samplers.sampler(SamplingOptions(temperature=0.6)) is not warm
+    greedy = samplers.sampler(SamplingOptions(temperature=0))
+    assert samplers.sampler(SamplingOptions(top_p=0.0)) is greedy
+    assert samplers.sampler(SamplingOptions(temperature=0.5, seed=1)) is not warm
