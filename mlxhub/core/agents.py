@@ -19,10 +19,14 @@ UMASK = 0o077
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What starts our programs: the interpreter of our environment, and the variables an agent gets."""
+    """What starts our programs: the interpreter of our environment, and the variables an agent gets.
+
+    `build` stands for the code that will run: another one must restart every agent, as another setting would.
+    """
 
     python: str
     environment: Mapping[str, str]
+    build: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class AgentSpec:
     working_directory: str
     stdio: str
     eager: bool
+    build: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ def controller_agent(config: HubConfig, paths: Paths, runtime: Runtime) -> Agent
         working_directory=str(paths.working_directory),
         stdio=str(paths.last_words("controller")),
         eager=True,
+        build=runtime.build,
     )
 
 
@@ -87,6 +93,7 @@ def worker_agent(
         working_directory=str(paths.working_directory),
         stdio=str(paths.last_words(model.name)),
         eager=model.default,
+        build=runtime.build,
     )
 
 
@@ -106,8 +113,9 @@ def worker_settings(
 
 
 def render(spec: AgentSpec) -> RenderedAgent:
-    """Equal bytes mean that nothing has to restart; the generation is a hash of everything else in them."""
-    generation = hashlib.sha256(plistlib.dumps(_properties(spec, spec.arguments))).hexdigest()[:16]
+    """Equal bytes: nothing has to restart. The generation is a hash of everything else and of the build."""
+    definition = plistlib.dumps(_properties(spec, spec.arguments)) + spec.build.encode()
+    generation = hashlib.sha256(definition).hexdigest()[:16]
     arguments = (*spec.arguments, GENERATION_OPTION, generation)
     plist = plistlib.dumps(_properties(spec, arguments), sort_keys=False)
     return RenderedAgent(label=spec.label, plist=plist, generation=generation, eager=spec.eager)

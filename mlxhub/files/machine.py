@@ -10,11 +10,14 @@ import platformdirs
 
 from mlxhub.core.agents import Runtime
 from mlxhub.core.paths import Paths
+from mlxhub.files.build import build_id
 
 HOME_VARIABLE = "MLXHUB_HOME"
 CONFIG_VARIABLE = "MLXHUB_CONFIG"
 LAUNCHCTL_VARIABLE = "MLXHUB_LAUNCHCTL"
 SUPERVISOR_STATE_VARIABLE = "MLXHUB_LAUNCHD_STATE"
+# Draws, for tests, what nobody knows of launchd for sure; 0 is the most reported behaviour.
+SUPERVISOR_SEED_VARIABLE = "MLXHUB_LAUNCHD_SEED"
 
 # An agent sees nothing of the shell that installed it, but these, if they were set.
 _INHERITED = (
@@ -69,7 +72,7 @@ def this_machine(config: Path | None = None) -> Machine:
         runtime=_runtime(home, environ),
         launchctl=(own_launchctl or "/bin/launchctl",) if has_launchd else client,
         launchctl_environment=dict(environ) | {SUPERVISOR_STATE_VARIABLE: str(paths.supervisor)},
-        supervisor=None if has_launchd else _supervisor(paths),
+        supervisor=None if has_launchd else _supervisor(paths, environ.get(SUPERVISOR_SEED_VARIABLE, "0")),
         session_hint=_LOG_IN if is_mac else _START_SUPERVISOR,
         refuses_root=is_mac,
     )
@@ -106,7 +109,7 @@ def _runtime(home: Path, environ: Mapping[str, str]) -> Runtime:
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
     }
-    return Runtime(python=_interpreter(), environment=environment | inherited)
+    return Runtime(python=_interpreter(), environment=environment | inherited, build=build_id())
 
 
 def _interpreter() -> str:
@@ -115,6 +118,6 @@ def _interpreter() -> str:
     return str(own) if own.exists() else sys.executable
 
 
-def _supervisor(paths: Paths) -> tuple[str, ...]:
+def _supervisor(paths: Paths, seed: str) -> tuple[str, ...]:
     program = (_interpreter(), "-I", "-m", "mlxhub.standin.daemon")
-    return (*program, "--state", str(paths.supervisor), "--agents", str(paths.agents))
+    return (*program, "--state", str(paths.supervisor), "--agents", str(paths.agents), "--seed", seed)

@@ -3,6 +3,7 @@
 import plistlib
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ RUNTIME = Runtime(
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
     },
+    build="golden",
 )
 
 
@@ -81,6 +83,13 @@ def test_the_generation_is_in_the_arguments_and_changes_with_any_setting(example
     assert plistlib.loads(before.plist)["ProgramArguments"][-2:] == ["--generation", before.generation]
     assert after["io.mlxhub.worker.demo"].generation != before.generation
     assert after["io.mlxhub.worker.coder"] == agents_of(example)["io.mlxhub.worker.coder"]
+
+
+def test_another_build_restarts_every_agent(example: HubConfig) -> None:
+    ports = assign_ports(example, {}, lambda _port: True)
+    before = render_hub(example, ports, PATHS, RUNTIME)
+    after = render_hub(example, ports, PATHS, replace(RUNTIME, build="next"))
+    assert all(before[label].plist != after[label].plist for label in before)
 
 
 def test_homes_and_relative_paths_are_expanded(example: HubConfig) -> None:

@@ -19,6 +19,12 @@ import pytest
 from tests.fakes.ports import free_ports
 
 COMMAND_SECONDS = 120
+# What is uncertain about launchd differs from run to run; `MLXHUB_LAUNCHD_SEED=n scripts/test` repeats one.
+SEED = os.environ.get("MLXHUB_LAUNCHD_SEED") or str(secrets.randbelow(1000))
+
+
+def pytest_report_header() -> str:
+    return f"launchd seed: {SEED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +37,10 @@ class LiveHub:
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLXHUB_")}
+        environment |= {"MLXHUB_HOME": str(self.home), "MLXHUB_LAUNCHD_SEED": SEED, "NO_COLOR": "1"}
         return subprocess.run(
             [sys.executable, "-m", "mlxhub", *arguments],
-            env=environment | {"MLXHUB_HOME": str(self.home), "NO_COLOR": "1"},
+            env=environment,
             capture_output=True,
             text=True,
             input=stdin,

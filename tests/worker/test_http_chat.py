@@ -158,8 +158,8 @@ def test_a_full_queue_answers_429(worker: Worker) -> None:
                 asyncio.ensure_future(client.post("/v1/chat/completions", json=endless(worker)))
                 for _ in range(10)
             ]
-            await asyncio.to_thread(eventually, lambda: worker.status().in_flight == 10)
-            assert worker.status().queued == 2
+            await asyncio.to_thread(eventually, lambda: worker.status().queued == 2)
+            assert worker.status().in_flight == 10
             refused = await client.post("/v1/chat/completions", json=endless(worker))
             for one in asking:
                 one.cancel()
