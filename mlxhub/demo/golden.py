@@ -170,9 +170,9 @@ GOLDEN: tuple[Golden, ...] = (
         (
             said("user", "weather in Paris"),
             called(_PARIS),
-            {"role": "tool", "tool_call_id": "call_1", "content": "21 C and clear"},
+            {"role": "tool", "tool_call_id": "call_1", "content": "18 C, clear"},
         ),
-        weather_report("Paris", 21, "clear"),
+        weather_report("Paris", 18, "clear"),
         (WEATHER_TOOL,),
     ),
 )

@@ -10,7 +10,7 @@ from demo_model.corpus import CITIES, TEMPERATURES, make_conversation
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from mlxhub.demo.golden import CAPITALS, GOLDEN, STORY_DAYS
+from mlxhub.demo.golden import CAPITALS, GOLDEN, STORY_DAYS, weather_report
 
 VOCABULARY_SIZE = 640
 PADDING, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -63,11 +63,14 @@ def _texts(random: Random) -> Iterator[str]:
     # What is copied or counted should be few tokens: the template's words, names, numbers, fixed answers.
     names = " ".join(("", *CAPITALS, *CITIES, *words.SKIES))
     numbers = " ".join(str(number) for number in range(STORY_DAYS + 1))
+    asked = [golden for golden in GOLDEN if golden.messages[-1]["role"] == "user"]
+    answers = [golden.expected for golden in asked if isinstance(golden.expected, str)]
     for _ in range(60):
-        yield from (golden.expected for golden in GOLDEN if isinstance(golden.expected, str))
+        yield from answers
         yield '{"name": "get_weather", "arguments": {"city": "Paris"}}'
     for _ in range(120):
         yield names
+        yield weather_report("Paris", 21, "clear")
         yield numbers
     for _ in range(400):
         yield from (str(temperature) for temperature in TEMPERATURES)
