@@ -152,7 +152,8 @@ class LoadFailed(ModelError):
 class NotLoaded(ModelError):
     def __init__(self, name: str) -> None:
         super().__init__(
-            f'Model "{name}" is not loaded, and hub.yaml says jit: false. Load it with: mlxhub load-model {name}'
+            f'Model "{name}" is not loaded, and hub.yaml says jit: false. '
+            f"Load it with: mlxhub load-model {name}"
         )
         self.name = name
 

@@ -136,6 +136,11 @@ class Connection(asyncio.Protocol):
 
     # httptools.HttpResponseParser
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            # A second response that nobody asked for: raising makes the parser stop before it is read.
+            raise ConnectionLost
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name.lower(), value))
 

@@ -2,6 +2,7 @@
 
 from types import TracebackType
 from typing import Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -38,13 +39,16 @@ class HubClient:
         self._client.close()
 
     def status(self) -> HubStatus:
-        return self._call("GET", "/hub/status", HubStatus, STATUS_SECONDS)
+        """As it is now: the controller looks at every model before it answers."""
+        return self._call("GET", "/hub/status?fresh=1", HubStatus, STATUS_SECONDS)
 
     def reload(self) -> ReloadResult:
         return self._call("POST", "/hub/reload", ReloadResult, ACTION_SECONDS)
 
     def model_action(self, name: str, action: ModelAction) -> ActionResult:
-        return self._call("POST", f"/hub/models/{name}/{action}", ActionResult, ACTION_SECONDS)
+        return self._call(
+            "POST", f"/hub/models/{quote(name, safe='')}/{action}", ActionResult, ACTION_SECONDS
+        )
 
     def bulk(self, action: BulkAction) -> BulkResult:
         return self._call("POST", f"/hub/{action}", BulkResult, ACTION_SECONDS)

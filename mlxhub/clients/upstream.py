@@ -1,6 +1,6 @@
 """The keep-alive connections to one worker.
 
-Not httpx: its pool costs a millisecond of CPU a token at 1,000 streams (docs/performance.md).
+Not httpx: its pool was measured at a millisecond of CPU per token with 1,000 streams.
 """
 
 import asyncio

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -66,7 +67,9 @@ def make_controller(
     install_error_handlers(api, RequestValidationError)
     api.add_exception_handler(RemoteError, _on_remote_error)
     api.include_router(openai_routes(status))
-    api.include_router(hub_routes(status, operations, shut_down))
+    for path in ROUTED:
+        api.add_api_route(path, _only_post, methods=["GET", "PUT", "PATCH", "DELETE"])
+    api.include_router(hub_routes(status, observer.look_at_all, operations, shut_down))
     api.include_router(health_routes(lambda: observer.has_seen_all))
     api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
     app = RequestIdMiddleware(UnexpectedErrors(_by_path(Forwarder(dispatcher), api)))
@@ -94,6 +97,10 @@ def _controller_view(settings: ControllerSettings, hub: Hub) -> ControllerView:
         label=hub.controller_label,
         started_at=round(time.time(), 3),
     )
+
+
+async def _only_post() -> None:
+    raise HTTPException(405, "Send this as a POST.", headers={"allow": "POST"})
 
 
 async def _on_remote_error(_request: Request, error: Exception) -> Response:

@@ -63,6 +63,11 @@ class Dispatcher:
         """Leases that exist run on; there are no new ones."""
         self._draining = True
 
+    def end_leases(self) -> None:
+        """Break off what is still being answered: streams end with an error event."""
+        for upstream in self._upstreams.values():
+            upstream.close()
+
     @asynccontextmanager
     async def lease(self, model_id: str) -> AsyncIterator[Lease]:
         """Waits until the worker answers. Raises UnknownModel, Draining, ModelNotRunning or what stopped it.

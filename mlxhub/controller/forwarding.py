@@ -7,13 +7,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
-from mlxhub.controller.departure import WhileClientStays
 from mlxhub.controller.dispatcher import Dispatcher
 from mlxhub.errors import InvalidRequest, MlxhubError, WorkerSilent
 from mlxhub.protocol.errors import ErrorBody, ErrorEnvelope
 from mlxhub.protocol.sse import error_event
 from mlxhub.web.request_id import request_id
 from mlxhub.web.responses import envelope_response, error_response
+from mlxhub.web.streams import run_unless_disconnected
 
 # As a worker's own limit: what passes here is not refused there for its size.
 MAX_BODY_BYTES = 32_000_000
@@ -43,8 +43,7 @@ class Forwarder:
         try:
             body = await _read_body(scope, receive)
             model_id = _model_of(body)
-            async with WhileClientStays(receive):
-                await self._relay(scope, send, model_id, body)
+            await run_unless_disconnected(receive, self._relay(scope, send, model_id, body))
         except ClientDisconnect:
             logger.debug("The client left.")
         except BodyTooLarge:
@@ -72,7 +71,9 @@ class Forwarder:
                 if not is_event_stream:
                     # To leave an answer unfinished is how HTTP says that it is not whole.
                     return
-                error = error_event(WorkerSilent(lease.model.name, "it ended while it answered."))
+                error = error_event(
+                    WorkerSilent(lease.model.name, "the connection ended in the middle of the answer.")
+                )
                 begin = b"" if last.endswith(_EVENT_END) else _EVENT_END
                 await send(_body_message(begin + error, more=False))
                 return

@@ -52,13 +52,17 @@ async def _serve(
         controller = make_controller(settings, hub, collaborators, tasks, stop.set)
         observing = tasks.create_task(controller.observer.run())
         logger.info(
-            "The controller serves http://{}:{} for {} models.", settings.host, settings.port, len(hub.models)
+            "The controller begins at http://{}:{} with {} models.",
+            settings.host,
+            settings.port,
+            len(hub.models),
         )
         await serve(
             controller.app,
             sock,
             begin_drain=controller.dispatcher.begin_drain,
             is_idle=lambda: controller.dispatcher.is_idle,
+            end_rest=controller.dispatcher.end_leases,
             stop=stop,
         )
         controller.starts.cancel()

@@ -64,6 +64,9 @@ class Observer:
                         tasks.create_task(self._look(model, fresh=False))
                 await asyncio.sleep(INTERVAL_SECONDS)
 
+    async def look_at_all(self) -> None:
+        await asyncio.gather(*(self.look(name) for name in self._hub.value.models))
+
     async def look(self, name: str) -> None:
         """A look that begins after this call, for whoever has just changed something."""
         model = self._hub.value.models.get(name)

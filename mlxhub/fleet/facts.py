@@ -10,9 +10,10 @@ from mlxhub.protocol.worker import WorkerStatus
 class ModelFacts:
     """`worker` is the last answer of the process that launchd runs, at `answered_at`.
 
-    `silent`: it did not answer at this look; `silence` says how. `agent` is what launchd last said, at
-    `inspected_at`; `launchd_error` why it said nothing this time. `pid_seen_at`: since when our process has
-    the pid it has. `holder` listens on the model's port and is not ours. All times are monotonic.
+    `silent`: it did not answer at this look; `silence` says how. `agent` is what launchd last said;
+    it was last asked at `inspected_at`, and `launchd_error` is why it said nothing then. `pid_seen_at`:
+    since when our process has the pid it has. `holder` listens on the model's port and is not ours.
+    All times are monotonic.
     """
 
     looked_at: float

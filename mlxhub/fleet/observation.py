@@ -15,12 +15,12 @@ from mlxhub.launchd.contract import Launchd
 from mlxhub.protocol.worker import WorkerStatus
 
 # A start by other hands shows in the worker's answer at once; launchctl need not run each second for that.
-INSPECT_STOPPED_EVERY_SECONDS = 10.0
+INSPECT_AGAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Inspection:
-    """The last thing launchd said and when; `error` where it said nothing just now."""
+    """The last thing launchd said; `error` where it said nothing when it was last asked, at `at`."""
 
     agent: AgentState | None
     at: float | None
@@ -78,25 +78,22 @@ async def _inspect(
     fresh: bool,
     clock: Callable[[], float],
 ) -> _Inspection:
-    known = None if last is None else last.agent
-    known_at = None if last is None else last.inspected_at
-    if not fresh and not _inspection_due(known, known_at, answer, clock()):
-        return _Inspection(known, known_at, None)
+    if last is not None and not fresh and not _inspection_due(last, answer, clock()):
+        return _Inspection(last.agent, last.inspected_at, last.launchd_error)
     try:
         agent = await asyncio.to_thread(launchd.inspect, model.label)
     except LaunchdError as error:
-        return _Inspection(known, known_at, str(error))
+        return _Inspection(None if last is None else last.agent, clock(), str(error))
     return _Inspection(agent, clock(), None)
 
 
-def _inspection_due(
-    known: AgentState | None, known_at: float | None, answer: WorkerStatus | None, now: float
-) -> bool:
-    if known is None or known_at is None:
-        return True
-    if answer is not None:
-        return known.pid != answer.pid
-    return known.pid is not None or now - known_at >= INSPECT_STOPPED_EVERY_SECONDS
+def _inspection_due(last: ModelFacts, answer: WorkerStatus | None, now: float) -> bool:
+    """At once where something changed; else seldom, for each inspection starts a process."""
+    if last.inspected_at is None or now - last.inspected_at >= INSPECT_AGAIN_SECONDS:
+        return answer is None or last.agent is None or last.launchd_error is not None
+    if last.agent is None or last.launchd_error is not None:
+        return False
+    return last.agent.pid != answer.pid if answer is not None else last.agent.pid is not None
 
 
 def _is_ours(answer: WorkerStatus, model: HubModel, agent: AgentState | None, error: str | None) -> bool:

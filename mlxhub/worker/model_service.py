@@ -1,7 +1,6 @@
 """The owner of one model's memory state: whether it must load, and whether it is busy, is answered here."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from mlxhub.protocol.worker import CounterStatus
 from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
 from mlxhub.worker.generation import Generation
+from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
 from mlxhub.worker.watchdog import watch_engine
 
@@ -55,16 +55,12 @@ class ModelService:
         self._clock = clock
         self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death, clock)
         self._preparing = ThreadPoolExecutor(1, "prepare")
-        self._next_handle = 0
-        self._generations: set[Generation] = set()
-        self._running: set[Generation] = set()
-        self._owner_of: dict[int, Generation] = {}
-        self._transition: asyncio.Task[MlxhubError | None] | None = None
+        self._in_flight = InFlight(self.thread.cancel)
+        self._transition: asyncio.Task[LoadFailed | None] | None = None
         self._backoff = LoadBackoff(clock)
         self._last_used: float | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._released = asyncio.Event()
-        self._stopped_cleanly = True
+        self.stopped_cleanly = True
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -83,23 +79,23 @@ class ModelService:
                     self._transition.cancel()
         finally:
             self._preparing.shutdown(wait=False, cancel_futures=True)
-            self._stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
-
-    @property
-    def stopped_cleanly(self) -> bool:
-        return self._stopped_cleanly
+            self.stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
 
     @property
     def in_flight(self) -> int:
-        return len(self._generations)
+        return self._in_flight.requests
 
     @property
     def rows(self) -> int:
-        return len(self._owner_of)
+        return self._in_flight.rows
+
+    @property
+    def is_idle(self) -> bool:
+        return self.in_flight == 0
 
     @property
     def idle_seconds(self) -> float | None:
-        if self._generations or self._last_used is None:
+        if not self.is_idle or self._last_used is None:
             return None
         return self._clock() - self._last_used
 
@@ -159,7 +155,7 @@ class ModelService:
     async def unload(self, *, if_idle: bool) -> None:
         """Running answers get UNLOAD_DRAIN_SECONDS. With `if_idle` raises ModelBusy instead of waiting."""
         while self.state is not ModelState.UNLOADED:
-            if if_idle and self._generations:
+            if if_idle and not self.is_idle:
                 raise ModelBusy(self.settings.name, self.in_flight)
             if self.state is ModelState.READY:
                 self._begin_unload("on request")
@@ -170,19 +166,15 @@ class ModelService:
         self.draining = True
         self._disarm()
 
-    @property
-    def is_idle(self) -> bool:
-        return not self._generations
-
     def end_rest(self) -> None:
         """Drain time is over: every request still here ends with an error its client sees."""
-        self._fail(self._generations, Draining())
+        self._in_flight.fail_all(Draining())
 
     def break_down(self, reason: str) -> None:
         """The engine is beyond repair here: tell every client, and let the process be replaced."""
         self.broken = reason
         self.begin_drain()
-        self._fail(self._generations, GenerationFailed(reason))
+        self._in_flight.fail_all(GenerationFailed(reason))
         self._stop_process()
 
     def _admit(self, rows: int) -> Generation:
@@ -196,12 +188,8 @@ class ModelService:
         if self.rows + rows > limit:
             raise QueueFull(max(0, self.rows - self.settings.max_concurrency))
         self.counters.requests += 1
-        generation = Generation(range(self._next_handle, self._next_handle + rows))
-        self._next_handle += rows
-        self._generations.add(generation)
-        self._owner_of.update(dict.fromkeys(generation.handles, generation))
         self._disarm()
-        return generation
+        return self._in_flight.add(rows)
 
     async def _ready(self, generation: Generation) -> None:
         """Wait until it is in memory; one load serves all who wait."""
@@ -216,18 +204,12 @@ class ModelService:
             await generation.until(transition)
             if error := _outcome(transition):
                 raise error
-        self._running.add(generation)
+        self._in_flight.hold_model(generation)
         generation.model = self.model
 
     def _release(self, generation: Generation) -> None:
-        for handle in generation.open:
-            self.thread.cancel(handle)
-        for handle in generation.handles:
-            del self._owner_of[handle]
         self.counters.completion_tokens += generation.completion_tokens
-        self._generations.discard(generation)
-        self._running.discard(generation)
-        self._released.set()
+        self._in_flight.remove(generation)
         self._last_used = self._clock()
         self._arm()
 
@@ -239,17 +221,13 @@ class ModelService:
         self.state = ModelState.LOADING
         self._transition = self._tasks.create_task(self._load())
 
-    async def _load(self) -> MlxhubError | None:
+    async def _load(self) -> LoadFailed | None:
         began = self._clock()
         logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
         try:
             self.model = await asyncio.wrap_future(self.thread.load())
-        except LoadFailed as error:
-            self.state = ModelState.UNLOADED
-            self.error = error.reason
-            self._backoff.failed()
-            logger.error("{}", error)
-            return LoadFailed(self.settings.name, error.reason)
+        except Exception as error:  # noqa: BLE001 - the top of a background task, which must leave a state behind
+            return self._load_has_failed(error)
         self.state = ModelState.READY
         self.error = None
         self._backoff.succeeded()
@@ -259,49 +237,41 @@ class ModelService:
         self._arm()
         return None
 
+    def _load_has_failed(self, error: Exception) -> LoadFailed:
+        reason = (
+            error.reason if isinstance(error, LoadFailed) else f"{type(error).__name__}. The log says more."
+        )
+        self.state = ModelState.UNLOADED
+        self.error = reason
+        self._backoff.failed()
+        logger.opt(exception=None if isinstance(error, LoadFailed) else error).error("{}", error)
+        return LoadFailed(self.settings.name, reason)
+
     def _begin_unload(self, why: str) -> None:
         self._disarm()
         self.state = ModelState.UNLOADING
         self._transition = self._tasks.create_task(self._unload(why))
 
-    async def _unload(self, why: str) -> MlxhubError | None:
-        await self._until_nobody_runs(UNLOAD_DRAIN_SECONDS)
-        self._fail(self._running, GenerationFailed("the model was unloaded."))
-        await self._until_nobody_runs(UNLOAD_GRACE_SECONDS)
+    async def _unload(self, why: str) -> None:
+        await self._in_flight.until_model_is_free(UNLOAD_DRAIN_SECONDS)
+        self._in_flight.fail_holders(GenerationFailed("the model was unloaded."))
+        await self._in_flight.until_model_is_free(UNLOAD_GRACE_SECONDS)
         try:
             await asyncio.wrap_future(self.thread.unload())
-        except Exception as error:  # noqa: BLE001 - the top of a background task: memory of unknown state
+        except Exception as error:  # noqa: BLE001 - the top of a background task: memory is in an unknown state
             logger.exception("Unloading failed")
             self.break_down(f"unloading failed with {type(error).__name__}.")
         self.model = None
         self.load_seconds = None
         self.state = ModelState.UNLOADED
         logger.info('Unloaded model "{}" {}', self.settings.name, why)
-        return None
-
-    async def _until_nobody_runs(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._running:
-                    self._released.clear()
-                    await self._released.wait()
-
-    def _fail(self, generations: set[Generation], error: MlxhubError) -> None:
-        for generation in generations:
-            for handle in generation.open:
-                self.thread.cancel(handle)
-            generation.fail(error)
 
     def _arm(self) -> None:
         """The one idle deadline: counts from the last use, while nothing is in flight."""
         self._disarm()
         minutes = self.settings.auto_unload_minutes
-        if (
-            minutes is not None
-            and self.state is ModelState.READY
-            and not self._generations
-            and not self.draining
-        ):
+        is_ready = self.state is ModelState.READY and not self.draining
+        if minutes is not None and is_ready and self.is_idle:
             self._idle_timer = self._loop.call_later(minutes * 60, self._idle_is_over)
 
     def _disarm(self) -> None:
@@ -319,14 +289,9 @@ class ModelService:
 
     def _hand_over(self, deltas: list[Delta]) -> None:
         """On the engine thread: one wake-up of the event loop per step."""
-        self._loop.call_soon_threadsafe(self._deliver, deltas)
-
-    def _deliver(self, deltas: list[Delta]) -> None:
-        for delta in deltas:
-            if owner := self._owner_of.get(delta.handle):
-                owner.deliver(delta)
+        self._loop.call_soon_threadsafe(self._in_flight.deliver, deltas)
 
 
-def _outcome(transition: asyncio.Task[MlxhubError | None]) -> MlxhubError | None:
+def _outcome(transition: asyncio.Task[LoadFailed | None]) -> MlxhubError | None:
     """Cancelled with the service itself: whoever waited is told that it goes."""
     return Draining() if transition.cancelled() else transition.result()

@@ -61,6 +61,12 @@ async def test_an_unknown_path_is_404_in_our_shape(hub: RunningHub, method: str,
     assert (response.status_code, response.json()["error"]["code"]) == (404, "not_found")
 
 
+async def test_a_routed_path_takes_posts_only(hub: RunningHub) -> None:
+    response = await hub.client.get("/v1/chat/completions")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert response.json()["error"]["code"] == "method_not_allowed"
+
+
 @pytest.mark.parametrize("text", ["plain", "Grüße, 世界 🌍 \u2028", "x" * 5_000_000])
 async def test_bodies_pass_untouched_both_ways(hub: RunningHub, text: str) -> None:
     body = json.dumps({"messages": [text], "model": "alpha"}, ensure_ascii=False).encode()
@@ -169,19 +175,19 @@ async def test_many_at_once_all_get_their_own_answer(hub: RunningHub) -> None:
     assert [response.json()["n"] for response in responses] == list(range(50))
 
 
-async def test_models_are_listed_under_every_id_without_loading(hub: RunningHub) -> None:
+async def test_models_are_listed_by_name_and_shown_by_alias_too_without_loading(hub: RunningHub) -> None:
     listed = (await hub.client.get("/v1/models")).json()["data"]
-    assert [model["id"] for model in listed] == ["alpha", "gpt-4o-mini", "org/alpha", "beta"]
-    assert listed[1]["meta"] == {
+    assert [model["id"] for model in listed] == ["alpha", "beta"]
+    assert listed[0]["meta"] == {
         "type": "lm",
         "port": hub.workers["alpha"].port,
         "process": "running",
         "state": "unloaded",
         "context_length": 2048,
-        "alias_of": "alpha",
+        "aliases": ["gpt-4o-mini", "org/alpha"],
     }
     shown = await hub.client.get("/v1/models/org/alpha")
-    assert shown.json()["id"] == "org/alpha"
+    assert shown.json() == listed[0]
     assert (await hub.client.get("/v1/models/other")).status_code == 404
 
 

@@ -98,6 +98,24 @@ async def test_requests_to_one_model_pass_while_another_starts(tmp_path: Path) -
         assert (await waiting).status_code == 200
 
 
+async def test_what_is_not_answered_when_draining_ends_is_broken_off_with_an_error_event(
+    tmp_path: Path,
+) -> None:
+    async def begin_only(_: Received, answer: Answer) -> None:
+        await answer.begin_chunks()
+        await answer.chunk(b"data: 1\n\n")
+        await asyncio.sleep(3600)
+
+    async with running_hub(tmp_path, ALPHA) as hub:
+        hub.workers["alpha"].script = begin_only
+        body = {"model": "alpha"}
+        async with hub.client.stream("POST", "/v1/chat/completions", json=body) as response:
+            pieces = response.aiter_text()
+            assert await anext(pieces) == "data: 1\n\n"
+            hub.controller.dispatcher.end_leases()
+            assert (await anext(pieces)).startswith('data: {"error":')
+
+
 async def test_a_draining_controller_ends_what_runs_and_takes_nothing_new(tmp_path: Path) -> None:
     async with running_hub(tmp_path, ALPHA) as hub:
         may_answer = asyncio.Event()

@@ -172,6 +172,12 @@ async def test_bytes_after_an_answer_never_become_the_next_one(hub: RunningHub) 
         await asyncio.sleep(0.02)
         await answer.raw(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison")
 
+    async def say_too_much_at_once(_: Received, answer: Answer) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s"
+        await answer.raw(head % (2, b"ok") + head % (6, b"poison"))
+
+    hub.workers["alpha"].script = say_too_much_at_once
+    assert [(await hub.chat("alpha")).text for _ in range(3)] == ["ok", "ok", "ok"]
     hub.workers["alpha"].script = say_too_much
     answers = [(await hub.chat("alpha")).text for _ in range(3) if await asyncio.sleep(0.05, result=True)]
     assert answers == ["ok", "ok", "ok"]

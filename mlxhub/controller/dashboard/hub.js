@@ -2,7 +2,7 @@
 
 const POLL_MS = 2000;
 const ASK_LIMIT_MS = 5000;
-const STALE_FACTS_SECONDS = 10;
+const STALE_FACTS_SECONDS = 5;
 const TONES = {
   running: "ok", ready: "ok",
   starting: "info", stopping: "info", loading: "info", unloading: "info",
@@ -124,7 +124,7 @@ function showModel(row, model) {
   setText(field("error"), model.error ?? "");
   pill("process", model.process);
   setText(field("process-detail"), working ? `${working} …` : processDetail(model));
-  field("memory").hidden = model.process === "stopped" || model.process === "not_installed";
+  field("memory").hidden = model.pid === null;
   pill("memory", model.memory);
   setText(field("memory-detail"), memoryDetail(model));
   setText(field("port"), String(model.port));
@@ -146,7 +146,7 @@ function processDetail(model) {
 function memoryDetail(model) {
   const parts = [];
   if (model.memory_bytes !== null) parts.push(size(model.memory_bytes));
-  if (model.unload_at !== null) {
+  if (model.memory === "ready" && model.unload_at !== null) {
     parts.push(`unloads in ${duration(Math.max(0, model.unload_at - Date.now() / 1000))}`);
   }
   if (model.facts_age_seconds > STALE_FACTS_SECONDS) {

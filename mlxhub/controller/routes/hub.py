@@ -1,6 +1,6 @@
 """`/hub/*`: what the hub is, and what a person may do with it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
@@ -17,14 +17,20 @@ async def require_json(content_type: Annotated[str, Header()] = "") -> None:
 
 
 def hub_routes(
-    status: Callable[[], HubStatus], operations: Operations, shut_down: Callable[[], None]
+    status: Callable[[], HubStatus],
+    look_at_all: Callable[[], Awaitable[None]],
+    operations: Operations,
+    shut_down: Callable[[], None],
 ) -> APIRouter:
     """`shut_down` asks the controller to end; it answers what it has begun."""
     router = APIRouter(prefix="/hub")
     changes = APIRouter(dependencies=[Depends(require_json)])
 
     @router.get("/status")
-    async def show_status() -> HubStatus:
+    async def show_status(fresh: bool = False) -> HubStatus:
+        """From the last look, a second or two old; `fresh`: look first."""
+        if fresh:
+            await look_at_all()
         return status()
 
     @changes.post("/reload")

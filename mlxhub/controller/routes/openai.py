@@ -1,6 +1,6 @@
-"""`GET /v1/models`: every model of the hub under every id it answers to. Instant; loads nothing."""
+"""`GET /v1/models`: every model of the hub by its name. Instant; loads nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -11,14 +11,14 @@ from mlxhub.protocol.hub import HubStatus, ModelView
 
 
 class ModelMeta(BaseModel):
-    """`alias_of` is the name of the model that an alias means; `state` is null where the worker is silent."""
+    """`state` is null where the worker is silent."""
 
     type: str
     port: int
     process: ProcessState
     state: ModelState | None
     context_length: int | None
-    alias_of: str | None = None
+    aliases: list[str]
 
 
 class ModelObject(BaseModel):
@@ -41,32 +41,28 @@ def openai_routes(status: Callable[[], HubStatus]) -> APIRouter:
 
     @router.get("/v1/models")
     async def list_models() -> ModelList:
-        return ModelList(data=list(_objects(status())))
+        now = status()
+        return ModelList(data=[_model_object(view, now) for view in now.models])
 
     @router.get("/v1/models/{model_id:path}")
     async def show_model(model_id: str) -> ModelObject:
+        """By name or alias."""
         now = status()
-        for model in _objects(now):
-            if model.id == model_id:
-                return model
+        for view in now.models:
+            if model_id in (view.name, *view.aliases):
+                return _model_object(view, now)
         raise UnknownModel(model_id, tuple(view.name for view in now.models))
 
     return router
 
 
-def _objects(status: HubStatus) -> Iterator[ModelObject]:
-    created = int(status.controller.started_at or 0)
-    for view in status.models:
-        for model_id in (view.name, *view.aliases):
-            yield ModelObject(id=model_id, created=created, meta=_meta(view, model_id))
-
-
-def _meta(view: ModelView, model_id: str) -> ModelMeta:
-    return ModelMeta(
+def _model_object(view: ModelView, status: HubStatus) -> ModelObject:
+    meta = ModelMeta(
         type=view.type,
         port=view.port,
         process=view.process,
         state=view.memory,
         context_length=view.context_length,
-        alias_of=None if model_id == view.name else view.name,
+        aliases=view.aliases,
     )
+    return ModelObject(id=view.name, created=int(status.controller.started_at or 0), meta=meta)

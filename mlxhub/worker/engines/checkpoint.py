@@ -8,6 +8,16 @@ from mlxhub import demo
 from mlxhub.errors import LoadFailed
 
 _HEADER_LIMIT = 100_000_000
+# What a model needs. A snapshot that lacks only other files, as mlx-lm downloads them, is complete.
+_NEEDED_FILES = [
+    "*.json",
+    "model*.safetensors",
+    "*.jinja",
+    "tokenizer.model",
+    "*.tiktoken",
+    "*.txt",
+    "*.jsonl",
+]
 
 
 def find_checkpoint(name: str, model_path: str) -> Path:
@@ -28,13 +38,13 @@ def _in_cache(name: str, repo: str) -> Path:
     from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
 
     try:
-        return Path(snapshot_download(repo, local_files_only=True))
+        return Path(snapshot_download(repo, local_files_only=True, allow_patterns=_NEEDED_FILES))
     except HFValidationError:
         raise LoadFailed(name, f'"{repo}" is neither a directory nor a Hugging Face repo id.') from None
     except OSError:
         # LocalEntryNotFoundError is an OSError, and so is an unreadable cache.
         raise LoadFailed(
-            name, f'"{repo}" is not in the Hugging Face cache. Download it with: hf download {repo}'
+            name, f'"{repo}" is not, or not whole, in the Hugging Face cache. Get it with: hf download {repo}'
         ) from None
 
 

@@ -23,6 +23,7 @@ from mlxhub.worker.engines.engine import (
     Markers,
     ParsedCall,
     SamplingOptions,
+    ToolParser,
 )
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
 
@@ -128,6 +129,7 @@ class TextModel:
         self._samplers = Samplers(defaults, vocabulary=_vocabulary(config, tokenizer))
         self.vocabulary = _vocabulary(config, tokenizer)
         self.context_length = _context_length(config)
+        self.parse_tool_call = _tool_parser(tokenizer)
         self.markers = Markers(
             think_start=tokenizer.think_start,
             think_end=tokenizer.think_end,
@@ -181,15 +183,6 @@ class TextModel:
         end: int = self._tokenizer.rfind_think_end(tail)
         return start > end
 
-    def parse_tool_call(self, text: str, tools: Sequence[JsonObject]) -> tuple[ParsedCall, ...]:
-        """Raises ValueError where the text is no call; mlx-lm's 14 parsers raise what they like."""
-        try:
-            found = self._tokenizer.tool_parser(text, list(tools))
-            calls = found if isinstance(found, list) else [found]
-            return tuple(_parsed(call) for call in calls)
-        except Exception as error:
-            raise ValueError(str(error)) from error
-
 
 def load_text_model(directory: Path) -> TextModel:
     """Raises whatever mlx-lm raises on a model it cannot read."""
@@ -225,6 +218,20 @@ def finish_device_work() -> None:
 def memory_bytes() -> tuple[int, int]:
     """Active and peak, as MLX counts."""
     return mx.get_active_memory(), mx.get_peak_memory()
+
+
+def _tool_parser(tokenizer: Any) -> ToolParser:
+    """Outlives an unload in answers that are being sent, so it must not know the model."""
+    parse = tokenizer.tool_parser
+
+    def parse_tool_call(text: str, tools: Sequence[JsonObject]) -> tuple[ParsedCall, ...]:
+        try:
+            found = parse(text, list(tools))
+            return tuple(_parsed(call) for call in (found if isinstance(found, list) else [found]))
+        except Exception as error:  # each of mlx-lm's 14 parsers raises what it likes
+            raise ValueError(str(error)) from error
+
+    return parse_tool_call
 
 
 def _parsed(call: Any) -> ParsedCall:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,12 +67,15 @@ class TextEngine:
         self._waiting: deque[tuple[int, PreparedRequest]] = deque()
         self._rows: dict[int, _Row] = {}
         self._peak_rows = 0
+        # Known from the first load on; then it tells the truth also of what an unload left behind.
+        self._memory_bytes: Callable[[], tuple[int, int]] | None = None
 
     def load(self) -> LoadedModel:
         directory = find_checkpoint(self._options.name, self._options.model_path)
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
-        from mlxhub.worker.engines.mlx_lm_adapter import load_text_model  # noqa: PLC0415
+        from mlxhub.worker.engines.mlx_lm_adapter import load_text_model, memory_bytes  # noqa: PLC0415
 
+        self._memory_bytes = memory_bytes
         model = load_text_model(directory)
         wanted = self._options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
@@ -151,11 +154,9 @@ class TextEngine:
 
     @property
     def measured(self) -> EngineLoad:
-        if self._model is None:
+        if self._memory_bytes is None:
             return EngineLoad()
-        from mlxhub.worker.engines.mlx_lm_adapter import memory_bytes  # noqa: PLC0415
-
-        active, peak = memory_bytes()
+        active, peak = self._memory_bytes()
         return EngineLoad(len(self._rows), self._peak_rows, active, peak)
 
     def _admit(self) -> list[Delta]:

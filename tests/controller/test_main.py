@@ -1,0 +1,111 @@
+"""The controller as a process: how it ends, and what it never imports."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
+from mlxhub.controller.main import run_controller
+from mlxhub.controller.settings import ControllerSettings
+from mlxhub.errors import ConfigError, Fault
+from mlxhub.fleet.hub import Hub
+from tests.controller.hub import make_test_hub
+from tests.fakes.launchd import FakeLaunchd
+from tests.fakes.ports import free_ports
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
+from mlxhub.controller.main import run_controller
+from mlxhub.controller.settings import ControllerSettings
+from tests.controller.hub import make_test_hub
+from tests.fakes.launchd import FakeLaunchd
+
+hub = make_test_hub(Path(sys.argv[1]))
+outside = Collaborators(lambda: hub, FakeLaunchd(), lambda hub: ReloadOutcome())
+sys.exit(run_controller(ControllerSettings(config_path=Path("hub.yaml"), port=int(sys.argv[2])), outside))
+"""
+ROOT = Path(__file__).parents[2]
+
+
+def run_with(directory: Path, port: int, hub: Hub | ConfigError) -> tuple[int, str]:
+    """The exit code and the log."""
+
+    def load_hub() -> Hub:
+        if isinstance(hub, ConfigError):
+            raise hub
+        return hub
+
+    log = directory / "controller.log"
+    settings = ControllerSettings(config_path=directory / "hub.yaml", port=port, log_file=log)
+    code = run_controller(settings, Collaborators(load_hub, FakeLaunchd(), lambda _: ReloadOutcome()))
+    return code, log.read_text()
+
+
+def test_a_held_port_is_one_line_and_launchd_tries_again(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        code, log = run_with(tmp_path, port, make_test_hub(tmp_path))
+    assert code == 75
+    assert len(log.splitlines()) == 1
+    assert f"Port {port} is held by pid" in log
+
+
+def test_faults_in_hub_yaml_are_a_line_each_and_launchd_tries_again(tmp_path: Path) -> None:
+    faults = ConfigError((Fault("hub.yaml", 3, "first."), Fault("hub.yaml", 9, "second.")))
+    code, log = run_with(tmp_path, free_ports(1)[0], faults)
+    assert code == 75
+    assert [line.rpartition("hub.yaml:")[2] for line in log.splitlines()] == ["3: first.", "9: second."]
+
+
+def wait_until_it_answers(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        assert process.poll() is None
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5),
+        ):
+            return
+        time.sleep(0.02)
+    raise AssertionError("the controller never answered")
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "/hub/shutdown"])
+def test_a_requested_stop_is_exit_0(tmp_path: Path, way: str) -> None:
+    port = free_ports(1)[0]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), str(port)], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until_it_answers(port, process)
+        if way == "SIGTERM":
+            process.send_signal(signal.SIGTERM)
+        else:
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}{way}", b"{}", {"content-type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=5) as response:
+                assert json.load(response)["ok"]
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_controller_imports_neither_mlx_nor_numpy_nor_httpx() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-c", "import sys, mlxhub.controller.main; print(*sys.modules)"],
+        cwd=ROOT, capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    heavy = {"mlx", "mlx_lm", "numpy", "transformers", "httpx", "huggingface_hub", "rich"}
+    assert heavy & {module.partition(".")[0] for module in listed.stdout.split()} == set()
