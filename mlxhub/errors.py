@@ -20,6 +20,8 @@ MlxhubError
 │   └── ModelBusy          it serves requests and was asked to go only if idle
 └── RequestError
     ├── InvalidRequest     the request breaks a rule; names the parameter
+    ├── NotJson            its Content-Type is not application/json
+    ├── RequestTooLarge    its body is over the limit
     ├── ContextOverflow    prompt and answer do not fit the context
     ├── QueueFull          too many wait already
     ├── QueueTimeout       waited too long for a place
@@ -173,6 +175,17 @@ class InvalidRequest(RequestError):
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+
+class NotJson(RequestError):
+    def __init__(self) -> None:
+        super().__init__("Send this with the header Content-Type: application/json.")
+
+
+class RequestTooLarge(RequestError):
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The body is larger than {limit_bytes // 1_000_000} MB.")
+        self.limit_bytes = limit_bytes
 
 
 class ContextOverflow(RequestError):

@@ -9,12 +9,14 @@ from loguru import logger
 
 ROTATE_BYTES = 25_000_000
 KEEP_FILES = 3
-_FORMAT = "{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level:<7} {message}"
+_FORMAT = "{time:YYYY-MM-DDTHH:mm:ss.SSSZ} {level:<7} {extra[request_id]} {message}"
+_NO_REQUEST = {"request_id": "-"}
 
 
 def configure_logs(level: str, file: Path | None) -> None:
     """With a file, nothing but a last traceback goes to stderr, which launchd keeps and nobody rotates."""
     logger.remove()
+    logger.configure(extra=_NO_REQUEST)
     if file is None:
         logger.add(sys.stderr, level=level, format=_FORMAT, diagnose=False, backtrace=False)
     else:

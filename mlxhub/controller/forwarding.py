@@ -9,19 +9,13 @@ from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
 from mlxhub.controller.dispatcher import Dispatcher
 from mlxhub.errors import InvalidRequest, MlxhubError, WorkerSilent
-from mlxhub.protocol.errors import ErrorBody, ErrorEnvelope
 from mlxhub.protocol.sse import error_event
+from mlxhub.web.bodies import read_body
 from mlxhub.web.request_id import request_id
-from mlxhub.web.responses import envelope_response, error_response
+from mlxhub.web.responses import error_response
 from mlxhub.web.streams import run_unless_disconnected
 
-# As a worker's own limit: what passes here is not refused there for its size.
-MAX_BODY_BYTES = 32_000_000
 _EVENT_END = b"\n\n"
-
-
-class BodyTooLarge(Exception):
-    """More than MAX_BODY_BYTES."""
 
 
 class _Routed(msgspec.Struct):
@@ -41,15 +35,11 @@ class Forwarder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await _read_body(scope, receive)
+            body = await read_body(scope, receive)
             model_id = _model_of(body)
             await run_unless_disconnected(receive, self._relay(scope, send, model_id, body))
         except ClientDisconnect:
             logger.debug("The client left.")
-        except BodyTooLarge:
-            message = f"The body is larger than {MAX_BODY_BYTES // 1_000_000} MB."
-            error = ErrorBody(message=message, type="invalid_request_error", code="request_too_large")
-            await envelope_response(413, ErrorEnvelope(error=error))(scope, receive, send)
         except MlxhubError as failure:
             await error_response(failure)(scope, receive, send)
 
@@ -97,25 +87,6 @@ def _target(scope: Scope) -> bytes:
     path = str(scope["path"]).encode("ascii")
     query: bytes = scope["query_string"]
     return path + b"?" + query if query else path
-
-
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
-    """Raises BodyTooLarge as soon as it is known, and ClientDisconnect."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and int(value) > MAX_BODY_BYTES:
-            raise BodyTooLarge
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message["body"])
-        size += len(message["body"])
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        if not message["more_body"]:
-            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _model_of(body: bytes) -> str:

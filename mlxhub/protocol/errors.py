@@ -38,6 +38,8 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     errors.NotLoaded: HttpError(503, "server_error", "model_not_loaded"),
     errors.ModelBusy: HttpError(409, "invalid_request_error", "model_busy"),
     errors.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
+    errors.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),
+    errors.RequestTooLarge: HttpError(413, "invalid_request_error", "request_too_large"),
     errors.ContextOverflow: HttpError(400, "invalid_request_error", "context_length_exceeded"),
     errors.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
     errors.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),

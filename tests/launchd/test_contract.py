@@ -3,8 +3,7 @@
 import os
 import plistlib
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.errors import LaunchctlFailed
 from mlxhub.launchd.contract import Launchd
+from tests.eventually import eventually
 
 LABEL = f"io.mlxhub.contract.{os.getpid()}"
 # Ends with exit 0 on SIGTERM, as our programs do; the file tells that the handler is there.
@@ -43,13 +43,6 @@ def write_plist(directory: Path, ready: Path, *, eager: bool, generation: str = 
     plist.write_bytes(plistlib.dumps(properties | start))
     plist.chmod(0o644)
     return plist
-
-
-def eventually(fact: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < deadline, "this did not come about"
-        time.sleep(0.02)
 
 
 @pytest.mark.usefixtures("clean")

@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -17,18 +16,10 @@ import openai
 
 from mlxhub.demo import model_directory
 from mlxhub.protocol.worker import WorkerStatus
+from tests.eventually import eventually
 
 LAUNCH = Path(__file__).parent / "launch.py"
 T = TypeVar("T")
-
-
-def eventually(fact: Callable[[], T], seconds: float = 10.0) -> T:
-    """The first truthy answer; fails with the last answer when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := fact()):
-        assert time.monotonic() < deadline, f"not true within {seconds} s, at last {found!r}"
-        time.sleep(0.01)
-    return found
 
 
 def make_random_model(directory: Path, **changes: Any) -> Path:

@@ -8,7 +8,8 @@ import httpx
 import openai
 import pytest
 
-from tests.worker.processes import Worker, eventually
+from tests.eventually import eventually
+from tests.worker.processes import Worker
 
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from mlxhub.core.lifecycle import ModelState
-from tests.worker.processes import LAUNCH, RunWorker, Worker, eventually
+from tests.eventually import eventually
+from tests.worker.processes import LAUNCH, RunWorker, Worker
 
 
 def test_an_unloaded_worker_is_small_and_knows_no_mlx(run_worker: RunWorker, random_model: Path) -> None:

@@ -4,16 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header
-from starlette.exceptions import HTTPException
 
 from mlxhub.controller.operations import Operations
 from mlxhub.protocol.hub import ActionResult, BulkResult, HubStatus, ModelAction, ReloadResult
+from mlxhub.web.bodies import require_json
 
 
-async def require_json(content_type: Annotated[str, Header()] = "") -> None:
-    """A page of another site can post forms and text without being asked first, but not JSON."""
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "This needs the header Content-Type: application/json.")
+async def _require_json(content_type: Annotated[str, Header()] = "") -> None:
+    require_json(content_type)
 
 
 def hub_routes(
@@ -24,7 +22,7 @@ def hub_routes(
 ) -> APIRouter:
     """`shut_down` asks the controller to end; it answers what it has begun."""
     router = APIRouter(prefix="/hub")
-    changes = APIRouter(dependencies=[Depends(require_json)])
+    changes = APIRouter(dependencies=[Depends(_require_json)])
 
     @router.get("/status")
     async def show_status(fresh: bool = False) -> HubStatus:
