@@ -3,6 +3,7 @@
 MlxhubError
 ├── ConfigError            hub.yaml has faults (all of them, with their lines)
 ├── LaunchdError
+│   ├── PlanFailed         some agents could not be brought to what is wanted; the others were
 │   ├── NoSession          there is no gui domain to run agents in
 │   ├── LaunchctlTimeout   a call or the fact it should bring about took too long
 │   └── LaunchctlFailed    the fact did not come about; carries what launchctl said
@@ -10,6 +11,8 @@ MlxhubError
 │   ├── ControllerDown     nothing answers on the controller's port
 │   ├── LockTimeout        another mlxhub is changing the hub
 │   ├── StateUnreadable    a file that mlxhub wrote is damaged
+│   ├── StateUnwritable    a file or directory of ours cannot be made
+│   ├── LabelTaken         launchd runs another hub's agent under a label of ours
 │   └── PortHeld           a stranger listens on a port of ours
 ├── ModelError
 │   ├── UnknownModel       no such name or alias
@@ -82,6 +85,12 @@ class LaunchctlFailed(LaunchdError):
         self.evidence = evidence
 
 
+class PlanFailed(LaunchdError):
+    def __init__(self, failures: dict[str, LaunchdError]) -> None:
+        super().__init__("\n".join(f"{label}: {failure}" for label, failure in failures.items()))
+        self.failures = failures
+
+
 class HubError(MlxhubError):
     pass
 
@@ -105,6 +114,23 @@ class StateUnreadable(HubError):
         super().__init__(f"{path} cannot be read: {reason}. Move it away and run: mlxhub install")
         self.path = path
         self.reason = reason
+
+
+class StateUnwritable(HubError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} cannot be written: {reason}.")
+        self.path = path
+        self.reason = reason
+
+
+class LabelTaken(HubError):
+    def __init__(self, label: str, plist: str) -> None:
+        super().__init__(
+            f"launchd runs {label} from {plist}, which is not this hub's. "
+            "Give this hub another label_prefix, or uninstall the other one."
+        )
+        self.label = label
+        self.plist = plist
 
 
 class PortHeld(HubError):
@@ -189,9 +215,12 @@ class RequestTooLarge(RequestError):
 
 
 class ContextOverflow(RequestError):
-    def __init__(self, prompt_tokens: int, context_length: int) -> None:
+    """`at_least`: the prompt was too long even to be counted."""
+
+    def __init__(self, prompt_tokens: int, context_length: int, *, at_least: bool = False) -> None:
+        count = f"at least {prompt_tokens}" if at_least else f"{prompt_tokens}"
         super().__init__(
-            f"The prompt has {prompt_tokens} tokens, but this model's context holds {context_length}, "
+            f"The prompt has {count} tokens, but this model's context holds {context_length}, "
             "answer included. Shorten the conversation."
         )
         self.prompt_tokens = prompt_tokens
@@ -212,7 +241,7 @@ class QueueTimeout(RequestError):
 
 class Draining(RequestError):
     def __init__(self) -> None:
-        super().__init__("This worker is shutting down. Try again shortly.")
+        super().__init__("This server is shutting down. Try again shortly.")
 
 
 class GenerationFailed(RequestError):

@@ -7,7 +7,7 @@ import click
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, base_url, controller_url
 from mlxhub.clients.chat import ChatMessage, chat_stream
-from mlxhub.errors import MlxhubError
+from mlxhub.demo import MODEL_REFERENCE as DEMO
 from mlxhub.fleet.hub import HubModel
 
 
@@ -21,11 +21,18 @@ def print_answer(url: str, model: str, messages: Sequence[ChatMessage]) -> str:
     return "".join(pieces)
 
 
-def ask_once(local: LocalHub, prompt: str) -> None:
-    """The first answer of a fresh hub: from the model's own port and through the controller."""
-    model = next(iter(local.hub.models.values()), None)
+def ask_demo(local: LocalHub, prompt: str) -> None:
+    """The first answer of a fresh hub: from the demo model's own port and through the controller.
+
+    Only of a demo model that may load itself: another might take minutes and gigabytes for a greeting.
+    """
+    models = local.hub.models.values()
+    model = next(
+        (m for m in models if m.config.model_path == DEMO and m.config.default and m.config.jit), None
+    )
     if model is None:
-        raise MlxhubError(f"{local.paths.config} has no models. Add one, then run: mlxhub install")
+        flash(Tone.INFO, "There is no demo model to ask. Ask one of yours: mlxhub chat NAME")
+        return
     for url in (model_base_url(model), router_base_url(local)):
         flash(Tone.INFO, f'Asking "{model.name}" at {url}: {prompt}')
         print_answer(url, model.name, [{"role": "user", "content": prompt}])

@@ -8,7 +8,7 @@ from mlxhub.core.agents import RenderedAgent, render_hub
 from mlxhub.core.config import HubConfig
 from mlxhub.core.paths import Paths
 from mlxhub.errors import MlxhubError
-from mlxhub.files.hub_yaml import missing_models, promised_ports, read_hub_yaml
+from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_yaml
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.fleet.hub import Hub, make_hub
 from mlxhub.launchd.launchctl import Launchctl
@@ -30,11 +30,11 @@ class LocalHub:
         return self.hub.config
 
 
-def open_hub(machine: Machine) -> LocalHub:
-    """Raises ConfigError. Ports that are promised for the first time are written down."""
+def open_hub(machine: Machine, *, promise: bool = False) -> LocalHub:
+    """Raises ConfigError. `promise`: write down ports that are assigned for the first time."""
     config = read_hub_yaml(machine.paths.config)
     paths = machine.paths.with_logs(config.log_path, machine.home)
-    ports = promised_ports(config, paths)
+    ports = promised_ports(config, paths) if promise else known_ports(config, paths)
     agents = render_hub(config, ports, paths, machine.runtime)
     return LocalHub(
         machine=machine,

@@ -14,9 +14,9 @@ EXIT_NO_SESSION = 3
 
 # In the order of `mlxhub --help`: where each command lives, and its line there.
 _COMMANDS = {
-    "init": ("setup", "Write a hub.yaml to begin with."),
-    "install": ("setup", "Make launchd run what hub.yaml says."),
-    "uninstall": ("setup", "Stop everything and remove what install wrote."),
+    "init": ("init", "Write a hub.yaml to begin with."),
+    "install": ("install", "Make launchd run what hub.yaml says."),
+    "uninstall": ("uninstall", "Stop everything and remove what install wrote."),
     "status": ("status", "Show every model: process, memory, port."),
     "start": ("whole", "Start the controller and the models that are on by default."),
     "stop": ("whole", "Stop every model and the controller."),

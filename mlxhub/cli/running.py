@@ -3,23 +3,41 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeVar
 
 from mlxhub.cli.local_hub import LocalHub, controller_url
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.worker import WorkerClient
+from mlxhub.core.agents import generation_of, model_of
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.errors import ControllerDown, MlxhubError, PortHeld
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.hub import HubModel
-from mlxhub.fleet.processes import start_process, stop_process
+from mlxhub.fleet.processes import start_process, stop_job
 from mlxhub.launchd.contract import Launchd
 from mlxhub.protocol.hub import ActionResult
 
 CONTROLLER_SECONDS = 30.0
+T = TypeVar("T")
 _ASK_EVERY_SECONDS = 0.1
 _ENDED = (ProcessState.THROTTLED, ProcessState.STOPPED, ProcessState.FAILED, ProcessState.NOT_INSTALLED)
+
+
+def start_controller(local: LocalHub, launchd: Launchd) -> None:
+    """Start it if it does not run; return when it answers. Raises MlxhubError that says why it does not."""
+    label = local.hub.controller_label
+    plist = local.paths.plist(label)
+    if not plist.is_file():
+        raise MlxhubError("Nothing is installed yet. Install the hub with: mlxhub install")
+    state = launchd.inspect(label)
+    if not state.loaded:
+        launchd.enable(label)
+        launchd.bootstrap(plist, label, generation_of(plist.read_bytes()) or "")
+    if state.pid is None:
+        launchd.kickstart(label)
+    controller_runs(local, launchd)
 
 
 def controller_runs(local: LocalHub, launchd: Launchd) -> None:
@@ -39,7 +57,7 @@ def controller_runs(local: LocalHub, launchd: Launchd) -> None:
 
 
 def _controller_fault(local: LocalHub, what: str) -> MlxhubError:
-    holder = port_holder(local.config.port)
+    holder = port_holder(local.config.port, local.config.host)
     if holder is not None:
         return PortHeld(local.config.port, holder.pid, holder.command)
     return MlxhubError(f"The controller {what}. Its log: {local.paths.log('controller')}")
@@ -51,27 +69,31 @@ async def workers_run(models: Iterable[HubModel], launchd: Launchd) -> list[Acti
     async def run(model: HubModel) -> str:
         client = WorkerClient(model.name, model.port)
         try:
-            await start_process(model, launchd=launchd, ask=client.status, holder_of=port_holder)
+            await start_process(model, launchd=launchd, ask=client.status, holder_of=port_holder, enable=True)
         finally:
             client.close()
         return f'Model "{model.name}" runs at http://127.0.0.1:{model.port}/v1'
 
-    return await _each(models, run)
+    return await _each({model.name: model for model in models}, run)
 
 
-async def workers_stop(models: Iterable[HubModel], launchd: Launchd) -> list[ActionResult]:
-    async def stop(model: HubModel) -> str:
-        stopped = await stop_process(model, launchd=launchd)
-        return f'Model "{model.name}" is stopped.' if stopped else f'Model "{model.name}" was not running.'
+async def jobs_stop(labels: Iterable[str], launchd: Launchd) -> list[ActionResult]:
+    """By label, so that agents stop too whose model has left hub.yaml."""
 
-    return await _each(models, stop)
+    async def stop(label: str) -> str:
+        name = model_of(label)
+        what = "The controller" if name is None else f'Model "{name}"'
+        stopped = await stop_job(label, launchd=launchd)
+        return f"{what} is stopped." if stopped else f"{what} was not running."
+
+    return await _each({model_of(label) or "controller": label for label in labels}, stop)
 
 
-async def _each(models: Iterable[HubModel], act: Callable[[HubModel], Awaitable[str]]) -> list[ActionResult]:
-    async def one(model: HubModel) -> ActionResult:
+async def _each(targets: Mapping[str, T], act: Callable[[T], Awaitable[str]]) -> list[ActionResult]:
+    async def one(name: str, target: T) -> ActionResult:
         try:
-            return ActionResult(name=model.name, ok=True, message=await act(model))
+            return ActionResult(name=name, ok=True, message=await act(target))
         except MlxhubError as error:
-            return ActionResult(name=model.name, ok=False, message=str(error))
+            return ActionResult(name=name, ok=False, message=str(error))
 
-    return list(await asyncio.gather(*(one(model) for model in models)))
+    return list(await asyncio.gather(*(one(name, target) for name, target in targets.items())))

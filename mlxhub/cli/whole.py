@@ -8,7 +8,6 @@ import click
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import (
-    LocalHub,
     controller_url,
     ensure_supervisor,
     find_machine,
@@ -16,12 +15,11 @@ from mlxhub.cli.local_hub import (
     open_hub,
 )
 from mlxhub.cli.results import show_results
-from mlxhub.cli.running import controller_runs, workers_run, workers_stop
+from mlxhub.cli.running import jobs_stop, start_controller, workers_run
 from mlxhub.clients.hub import HubClient
-from mlxhub.errors import MlxhubError
+from mlxhub.core.agents import model_of
 from mlxhub.files.hub_yaml import read_hub_yaml
-from mlxhub.fleet.processes import stop_job
-from mlxhub.launchd.launchctl import Launchctl
+from mlxhub.files.manifest import read_manifest
 from mlxhub.protocol.hub import ActionResult, BulkAction
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -35,8 +33,9 @@ def start(file: Path | None, as_json: bool) -> None:
     machine = find_machine(file)
     local = open_hub(machine)
     launchd = launchd_of(machine)
-    ensure_supervisor(machine, launchd)
-    _start_controller(local, launchd)
+    if local.paths.plist(local.hub.controller_label).is_file():
+        ensure_supervisor(machine, launchd)
+    start_controller(local, launchd)
     models = [model for model in local.hub.models.values() if model.config.default]
     controller = ActionResult(
         name="controller", ok=True, message=f"The controller runs at {controller_url(local.config)}"
@@ -50,13 +49,13 @@ def start(file: Path | None, as_json: bool) -> None:
 def stop(file: Path | None, as_json: bool) -> None:
     """Stop every model and the controller until `mlxhub start` or the next login."""
     machine = find_machine(file)
-    local = open_hub(machine)
     launchd = launchd_of(machine)
     launchd.require_session()
-    results = asyncio.run(workers_stop(local.hub.models.values(), launchd))
-    stopped = asyncio.run(stop_job(local.hub.controller_label, launchd=launchd))
-    message = "The controller is stopped." if stopped else "The controller was not running."
-    show_results([*results, ActionResult(name="controller", ok=True, message=message)], as_json=as_json)
+    installed = read_manifest(machine.paths.manifest)
+    # The controller first: it would start again, for the next request, what is stopped before it.
+    controllers = asyncio.run(jobs_stop((label for label in installed if model_of(label) is None), launchd))
+    workers = asyncio.run(jobs_stop((label for label in installed if model_of(label)), launchd))
+    show_results([*controllers, *workers], as_json=as_json)
 
 
 @click.command()
@@ -94,20 +93,6 @@ def _bulk(action: BulkAction, line: str) -> click.Command:
 
 def _controller_url(file: Path | None) -> str:
     return controller_url(read_hub_yaml(find_machine(file).paths.config))
-
-
-def _start_controller(local: LocalHub, launchd: Launchctl) -> None:
-    label = local.hub.controller_label
-    plist = local.paths.plist(label)
-    if not plist.is_file():
-        raise MlxhubError("Nothing is installed yet. Install the hub with: mlxhub install")
-    state = launchd.inspect(label)
-    if not state.loaded:
-        launchd.enable(label)
-        launchd.bootstrap(plist, label, local.agents[label].generation)
-    if state.pid is None:
-        launchd.kickstart(label)
-    controller_runs(local, launchd)
 
 
 COMMANDS = {

@@ -6,7 +6,7 @@ from mlxhub.cli.local_hub import find_machine, launchd_of, open_hub
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.main import run_controller
 from mlxhub.controller.settings import ControllerSettings
-from mlxhub.core.agents import render_hub, worker_label
+from mlxhub.core.agents import RenderedAgent, model_of, render_hub, worker_label
 from mlxhub.core.config import HubConfig, LogLevel
 from mlxhub.core.plan import Change, Plan
 from mlxhub.files.hub_yaml import missing_models
@@ -29,7 +29,6 @@ def wire_controller(
     launchd = launchd_of(machine)
     config = open_hub(machine).config
     settings = ControllerSettings(
-        config_path=machine.paths.config,
         host=host or config.host,
         port=port or config.port,
         log_level=log_level or config.log_level,
@@ -37,9 +36,10 @@ def wire_controller(
         generation=generation,
     )
     collaborators = Collaborators(
-        load_hub=lambda: open_hub(machine).hub,
+        load_hub=lambda: open_hub(machine, promise=True).hub,
         launchd=launchd,
         reconcile_workers=lambda hub: _reconcile_workers(hub, machine, launchd),
+        controller_generation=lambda hub: _agents(hub, machine)[hub.controller_label].generation,
     )
     return run_controller(settings, collaborators)
 
@@ -47,16 +47,20 @@ def wire_controller(
 def _reconcile_workers(hub: Hub, machine: Machine, launchd: Launchd) -> ReloadOutcome:
     """Never the controller's own agent: a process that boots itself out dies half-way."""
     paths = machine.paths.with_logs(hub.config.log_path, machine.home)
-    ports = {name: model.port for name, model in hub.models.items()}
-    agents = render_hub(hub.config, ports, paths, machine.runtime)
     prefix = worker_label(hub.config, "")
     plan = reconcile(
-        {label: agent for label, agent in agents.items() if label.startswith(prefix)},
+        {label: agent for label, agent in _agents(hub, machine).items() if model_of(label)},
         owns=lambda label: label.startswith(prefix),
         paths=paths,
         launchd=launchd,
     )
     return _outcome(plan, hub.config, missing_models(hub.config, paths, machine.home))
+
+
+def _agents(hub: Hub, machine: Machine) -> dict[str, RenderedAgent]:
+    paths = machine.paths.with_logs(hub.config.log_path, machine.home)
+    ports = {name: model.port for name, model in hub.models.items()}
+    return render_hub(hub.config, ports, paths, machine.runtime)
 
 
 def _outcome(plan: Plan, config: HubConfig, warnings: list[str]) -> ReloadOutcome:

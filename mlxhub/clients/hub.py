@@ -53,9 +53,6 @@ class HubClient:
     def bulk(self, action: BulkAction) -> BulkResult:
         return self._call("POST", f"/hub/{action}", BulkResult, ACTION_SECONDS)
 
-    def shutdown(self) -> ActionResult:
-        return self._call("POST", "/hub/shutdown", ActionResult, STATUS_SECONDS)
-
     def _call(self, method: str, path: str, answer: type[_Answer], seconds: float) -> _Answer:
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         try:

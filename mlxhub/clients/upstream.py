@@ -32,6 +32,7 @@ class Upstream:
         self.port = port
         self._max_connections = max_connections
         self._open: set[Connection] = set()
+        self._connecting = 0
         self._idle: deque[Connection] = deque()
 
     async def ask(self, method: str, target: bytes, headers: Headers, body: bytes) -> Connection:
@@ -63,11 +64,13 @@ class Upstream:
         else:
             connection.abort()
 
-    def close(self) -> None:
-        """Drop every connection, also those in use."""
+    def close(self) -> bool:
+        """Drop every connection, also those in use; whether there were any."""
+        dropped = tuple(self._open)
         self._idle.clear()
-        for connection in tuple(self._open):
+        for connection in dropped:
             connection.abort()
+        return bool(dropped)
 
     def _take_idle(self) -> Connection | None:
         now = asyncio.get_running_loop().time()
@@ -83,9 +86,10 @@ class Upstream:
             self._idle.pop().abort()
 
     async def _connect(self) -> Connection:
-        if len(self._open) >= self._max_connections:
-            raise QueueFull(len(self._open))
+        if len(self._open) + self._connecting >= self._max_connections:
+            raise QueueFull(len(self._open) + self._connecting)
         loop = asyncio.get_running_loop()
+        self._connecting += 1
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await loop.create_connection(
@@ -94,7 +98,11 @@ class Upstream:
         except (OSError, TimeoutError) as error:
             said = error.strerror or "no answer"
             raise WorkerUnreachable(self.name, f"port {self.port} takes no connection ({said}).") from error
-        self._open.add(connection)
+        finally:
+            self._connecting -= 1
+        # One that is lost already has told so and would never leave.
+        if connection.usable:
+            self._open.add(connection)
         return connection
 
     def _died(self) -> WorkerSilent:

@@ -18,7 +18,7 @@ from mlxhub.protocol.worker import WorkerStatus
 STATUS_SECONDS = 2.0
 LOAD_SECONDS = 600.0
 UNLOAD_SECONDS = 60.0
-_MAX_CONNECTIONS = 16
+_MAX_ORDERS = 16
 _HEADERS: Headers = [(b"content-type", b"application/json"), (b"accept", b"application/json")]
 
 
@@ -28,10 +28,12 @@ class WorkerClient:
     def __init__(self, name: str, port: int) -> None:
         self.name = name
         self.port = port
-        self._upstream = Upstream(name, port, max_connections=_MAX_CONNECTIONS)
+        # Loads may hang for minutes; they must not keep anybody from asking how the worker is.
+        self._questions = Upstream(name, port)
+        self._orders = Upstream(name, port, max_connections=_MAX_ORDERS)
 
     async def status(self) -> WorkerStatus:
-        content = await self._call("GET", b"/status", STATUS_SECONDS)
+        content = await self._call(self._questions, "GET", b"/status", STATUS_SECONDS)
         try:
             return WorkerStatus.model_validate_json(content)
         except ValidationError:
@@ -39,20 +41,21 @@ class WorkerClient:
 
     async def load(self, seconds: float = LOAD_SECONDS) -> None:
         """Returns when the weights are in memory."""
-        await self._call("POST", b"/load", seconds)
+        await self._call(self._orders, "POST", b"/load", seconds)
 
-    async def unload(self, *, if_idle: bool, seconds: float = UNLOAD_SECONDS) -> None:
-        """`if_idle`: raises RemoteError model_busy instead of waiting for requests to end."""
-        await self._call("POST", b"/unload?if_idle=%d" % if_idle, seconds)
+    async def unload(self, seconds: float = UNLOAD_SECONDS) -> None:
+        """Returns when the weights are out of memory; running requests get time to end."""
+        await self._call(self._orders, "POST", b"/unload", seconds)
 
     def close(self) -> None:
-        self._upstream.close()
+        self._questions.close()
+        self._orders.close()
 
-    async def _call(self, method: str, target: bytes, seconds: float) -> bytes:
+    async def _call(self, upstream: Upstream, method: str, target: bytes, seconds: float) -> bytes:
         body = b"{}" if method == "POST" else b""
         try:
             async with asyncio.timeout(seconds):
-                status, content = await self._exchange(method, target, body)
+                status, content = await _exchange(upstream, method, target, body)
         except TimeoutError:
             raise WorkerSilent(self.name, f"no answer on port {self.port} within {seconds:g} s.") from None
         except ConnectionLost:
@@ -61,12 +64,13 @@ class WorkerClient:
             raise remote_error(status, content, source=f'The worker of model "{self.name}"')
         return content
 
-    async def _exchange(self, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
-        response = await self._upstream.ask(method, target, _HEADERS, body)
-        chunks: list[bytes] = []
-        try:
-            while (chunk := await response.next_chunk()) is not None:
-                chunks.append(chunk)
-            return response.status, b"".join(chunks)
-        finally:
-            self._upstream.release(response)
+
+async def _exchange(upstream: Upstream, method: str, target: bytes, body: bytes) -> tuple[int, bytes]:
+    response = await upstream.ask(method, target, _HEADERS, body)
+    chunks: list[bytes] = []
+    try:
+        while (chunk := await response.next_chunk()) is not None:
+            chunks.append(chunk)
+        return response.status, b"".join(chunks)
+    finally:
+        upstream.release(response)

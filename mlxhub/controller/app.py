@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +18,7 @@ from mlxhub.clients.remote_error import RemoteError
 from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.current_status import CurrentStatus
 from mlxhub.controller.dashboard.views import dashboard_routes
-from mlxhub.controller.dispatcher import Dispatcher
+from mlxhub.controller.dispatcher import SILENT_SECONDS, Dispatcher
 from mlxhub.controller.forwarding import Forwarder
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
@@ -26,13 +27,11 @@ from mlxhub.controller.routes.health import health_routes
 from mlxhub.controller.routes.hub import hub_routes
 from mlxhub.controller.routes.openai import openai_routes
 from mlxhub.controller.settings import ControllerSettings
-from mlxhub.controller.single_flight import SingleFlight
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.workers import Workers
 from mlxhub.protocol.errors import ErrorEnvelope, error_headers
 from mlxhub.protocol.hub import ControllerView
-from mlxhub.protocol.worker import WorkerStatus
 from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, envelope_response, install_error_handlers
 
@@ -44,7 +43,13 @@ class Controller:
     app: ASGIApp
     observer: Observer
     dispatcher: Dispatcher
-    starts: SingleFlight[WorkerStatus]
+    operations: Operations
+
+    async def run(self) -> None:
+        """Until cancelled: what goes on without being asked."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.observer.run())
+            tasks.create_task(self.dispatcher.watch())
 
 
 def make_controller(
@@ -53,17 +58,17 @@ def make_controller(
     collaborators: Collaborators,
     tasks: asyncio.TaskGroup,
     shut_down: Callable[[], None],
+    silent_seconds: float = SILENT_SECONDS,
 ) -> Controller:
-    """`tasks` outlives the app: what it starts for requests runs there."""
+    """`tasks` outlives the app: what it starts for requests runs there. `silent_seconds` as of Dispatcher."""
     in_use = HubInUse(hub)
     workers = Workers()
     observer = Observer(in_use, collaborators, workers)
-    starts: SingleFlight[WorkerStatus] = SingleFlight(tasks)
-    operations = Operations(in_use, observer, workers, collaborators, starts, settings)
-    dispatcher = Dispatcher(in_use, observer, operations)
+    operations = Operations(in_use, observer, workers, collaborators, settings, tasks)
+    dispatcher = Dispatcher(in_use, observer, operations, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
-    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=[Middleware(UnexpectedErrors)])
     install_error_handlers(api, RequestValidationError)
     api.add_exception_handler(RemoteError, _on_remote_error)
     api.include_router(openai_routes(status))
@@ -72,8 +77,8 @@ def make_controller(
     api.include_router(hub_routes(status, observer.look_at_all, operations, shut_down))
     api.include_router(health_routes(lambda: observer.has_seen_all))
     api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
-    app = RequestIdMiddleware(UnexpectedErrors(_by_path(Forwarder(dispatcher), api)))
-    return Controller(app=app, observer=observer, dispatcher=dispatcher, starts=starts)
+    app = RequestIdMiddleware(_by_path(UnexpectedErrors(Forwarder(dispatcher)), api))
+    return Controller(app=app, observer=observer, dispatcher=dispatcher, operations=operations)
 
 
 def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:

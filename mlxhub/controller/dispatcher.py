@@ -1,6 +1,6 @@
 """Who may use which worker: a request gets a lease on the model it names."""
 
-from collections import Counter
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,12 +15,17 @@ from mlxhub.controller.operations import Operations
 from mlxhub.errors import Draining, ModelNotRunning
 from mlxhub.fleet.hub import HubModel
 
+# A worker that answers, for instance while it loads, may take its time; one that does not even say how it
+# is for this long will not answer requests either.
+SILENT_SECONDS = 30.0
+_WATCH_EVERY_SECONDS = 1.0
+
 
 class Lease:
     """The right to one exchange with the worker of a model."""
 
-    def __init__(self, dispatcher: "Dispatcher", model: HubModel, upstream: Upstream) -> None:
-        self.model = model
+    def __init__(self, dispatcher: "Dispatcher", name: str, upstream: Upstream) -> None:
+        self.name = name
         self._dispatcher = dispatcher
         self._upstream = upstream
         self._connection: Connection | None = None
@@ -32,7 +37,7 @@ class Lease:
             self._connection = await self._upstream.ask(method, target, headers, body)
         except WorkerUnreachable:
             # It ended since the last look at it, and has seen nothing of the request.
-            await self._dispatcher.revive(self.model)
+            self._upstream = await self._dispatcher.revive(self.name)
             self._connection = await self._upstream.ask(method, target, headers, body)
         return self._connection
 
@@ -44,20 +49,37 @@ class Lease:
 class Dispatcher:
     """Starts the process of a model that is asked for; loading the weights is the worker's own affair."""
 
-    def __init__(self, hub: HubInUse, observer: Observer, operations: Operations) -> None:
+    def __init__(
+        self,
+        hub: HubInUse,
+        observer: Observer,
+        operations: Operations,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> None:
+        """`silent_seconds`: what waits for a worker that says nothing at all ends after this."""
         self._hub = hub
         self._observer = observer
         self._operations = operations
+        self._silent_seconds = silent_seconds
         self._upstreams: dict[str, Upstream] = {}
-        self._leases: Counter[str] = Counter()
+        self._leases = 0
         self._draining = False
 
     @property
     def is_idle(self) -> bool:
-        return self._leases.total() == 0
+        return self._leases == 0
 
-    def leases(self, name: str) -> int:
-        return self._leases[name]
+    async def watch(self) -> None:
+        """Until cancelled: hang up on workers that hang, so that nobody waits for them for ever."""
+        while True:
+            for name, upstream in self._upstreams.items():
+                if self._observer.silent_seconds(name) >= self._silent_seconds and upstream.close():
+                    logger.warning(
+                        'The worker of model "{}" has been silent for {:g} s: what waits for it ends.',
+                        name,
+                        self._silent_seconds,
+                    )
+            await asyncio.sleep(_WATCH_EVERY_SECONDS)
 
     def begin_drain(self) -> None:
         """Leases that exist run on; there are no new ones."""
@@ -77,23 +99,26 @@ class Dispatcher:
         if self._draining:
             raise Draining
         model = self._hub.value.find(model_id)
-        self._leases[model.name] += 1
+        self._leases += 1
         try:
             if not self._observer.is_serving(model.name):
                 await self._start(model)
-            lease = Lease(self, model, self._upstream(model))
+                # A reload meanwhile may have moved it to another port.
+                model = self._hub.value.find(model_id)
+            lease = Lease(self, model.name, self._upstream(model))
             try:
                 yield lease
             finally:
                 lease.end()
         finally:
-            self._leases[model.name] -= 1
+            self._leases -= 1
 
-    async def revive(self, model: HubModel) -> None:
+    async def revive(self, name: str) -> Upstream:
         """The port takes no connection: see what became of the process, and start it if it is down."""
-        await self._observer.look(model.name)
-        if not self._observer.is_serving(model.name):
-            await self._start(model)
+        await self._observer.look(name)
+        if not self._observer.is_serving(name):
+            await self._start(self._hub.value.named(name))
+        return self._upstream(self._hub.value.named(name))
 
     async def _start(self, model: HubModel) -> None:
         if not model.config.jit:
@@ -103,7 +128,7 @@ class Dispatcher:
             raise ModelNotRunning(
                 model.name, f"hub.yaml says jit: false. Start it with: mlxhub start-model {model.name}"
             )
-        status = await self._operations.start(model.name)
+        status = await self._operations.start(model.name, enable=False)
         logger.debug('A request for model "{}" found it with pid {}.', model.name, status.pid)
 
     def _upstream(self, model: HubModel) -> Upstream:

@@ -2,18 +2,20 @@
 
 import msgspec
 from loguru import logger
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
 from mlxhub.controller.dispatcher import Dispatcher
+from mlxhub.controller.send_limit import limit_send
 from mlxhub.errors import InvalidRequest, MlxhubError, WorkerSilent
 from mlxhub.protocol.sse import error_event
-from mlxhub.web.bodies import read_body
+from mlxhub.web.bodies import read_body, require_json
 from mlxhub.web.request_id import request_id
 from mlxhub.web.responses import error_response
-from mlxhub.web.streams import run_unless_disconnected
+from mlxhub.web.streams import SEND_SECONDS, run_unless_disconnected
 
 _EVENT_END = b"\n\n"
 
@@ -30,11 +32,14 @@ _ROUTED = msgspec.json.Decoder(_Routed)
 class Forwarder:
     """A pure ASGI app. Nothing between a worker's chunk and the client's socket waits for more bytes."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, send_seconds: float = SEND_SECONDS) -> None:
+        """`send_seconds`: a client that takes nothing for this long is given up."""
         self._dispatcher = dispatcher
+        self._send_seconds = send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            require_json(Headers(scope=scope).get("content-type", ""))
             body = await read_body(scope, receive)
             model_id = _model_of(body)
             await run_unless_disconnected(receive, self._relay(scope, send, model_id, body))
@@ -46,7 +51,7 @@ class Forwarder:
     async def _relay(self, scope: Scope, send: Send, model_id: str, body: bytes) -> None:
         """Raises MlxhubError only before the first byte went to the client."""
         headers = headers_for_worker(scope["headers"], request_id(scope).encode("ascii"))
-        async with self._dispatcher.lease(model_id) as lease:
+        async with self._dispatcher.lease(model_id) as lease, limit_send(send, self._send_seconds) as send:
             response = await lease.ask(scope["method"], _target(scope), headers, body)
             is_event_stream = await _send_head(response, send)
             last = _EVENT_END
@@ -57,12 +62,12 @@ class Forwarder:
                     if response.complete:
                         return
             except ConnectionLost:
-                logger.warning('The worker of model "{}" broke off an answer.', lease.model.name)
+                logger.warning('The worker of model "{}" broke off an answer.', lease.name)
                 if not is_event_stream:
                     # To leave an answer unfinished is how HTTP says that it is not whole.
                     return
                 error = error_event(
-                    WorkerSilent(lease.model.name, "the connection ended in the middle of the answer.")
+                    WorkerSilent(lease.name, "the connection ended in the middle of the answer.")
                 )
                 begin = b"" if last.endswith(_EVENT_END) else _EVENT_END
                 await send(_body_message(begin + error, more=False))

@@ -9,12 +9,12 @@ from loguru import logger
 from mlxhub.controller.app import make_controller
 from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.settings import ControllerSettings
-from mlxhub.errors import ConfigError, PortHeld
+from mlxhub.errors import PortHeld
 from mlxhub.fleet.hub import Hub
 from mlxhub.logs import configure_logs
 from mlxhub.web.server import bind_socket, run, serve
 
-# launchd starts us again, and a held port or a half-saved hub.yaml may be gone by then.
+# launchd starts us again, and whoever holds the port may be gone by then.
 EXIT_TRY_AGAIN = 75
 EXIT_BROKEN = 1
 # Calls of launchctl wait for facts; those of many models must not wait for each other.
@@ -22,15 +22,11 @@ EDGE_THREADS = 32
 
 
 def run_controller(settings: ControllerSettings, collaborators: Collaborators) -> int:
-    """Serve until asked to stop; the exit code."""
+    """Serve until asked to stop; the exit code. Raises what `load_hub` does."""
     configure_logs(settings.log_level, settings.log_file)
+    hub = collaborators.load_hub()
     try:
-        hub = collaborators.load_hub()
         sock = bind_socket(settings.host, settings.port)
-    except ConfigError as error:
-        for fault in error.faults:
-            logger.error("{}", fault)
-        return EXIT_TRY_AGAIN
     except PortHeld as error:
         logger.error("{}", error)
         return EXIT_TRY_AGAIN
@@ -50,7 +46,7 @@ async def _serve(
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         controller = make_controller(settings, hub, collaborators, tasks, stop.set)
-        observing = tasks.create_task(controller.observer.run())
+        running = tasks.create_task(controller.run())
         logger.info(
             "The controller begins at http://{}:{} with {} models.",
             settings.host,
@@ -65,5 +61,5 @@ async def _serve(
             end_rest=controller.dispatcher.end_leases,
             stop=stop,
         )
-        controller.starts.cancel()
-        observing.cancel()
+        controller.operations.cancel()
+        running.cancel()

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from loguru import logger
 
@@ -51,6 +52,11 @@ class Observer:
         facts = self._facts.get(name)
         return facts is not None and not facts.silent
 
+    def silent_seconds(self, name: str) -> float:
+        """For how long it has said nothing at any look; 0 where it answered at the last, or is unknown."""
+        facts = self._facts.get(name)
+        return 0.0 if facts is None or facts.silent_since is None else self._clock() - facts.silent_since
+
     async def run(self) -> None:
         """Until cancelled. A look that takes long holds up no other model's."""
         async with asyncio.TaskGroup() as tasks:
@@ -76,18 +82,31 @@ class Observer:
     async def _look(self, model: HubModel, *, fresh: bool) -> None:
         async with self._looking[model.name]:
             last = self._facts.get(model.name)
-            facts = await look(
-                model,
-                last,
-                launchd=self._outside.launchd,
-                ask=self._workers.of(model).status,
-                holder_of=self._outside.holder_of,
-                fresh=fresh,
-                clock=self._clock,
-            )
+            try:
+                facts = await look(
+                    model,
+                    last,
+                    launchd=self._outside.launchd,
+                    ask=self._workers.of(model).status,
+                    holder_of=self._outside.holder_of,
+                    fresh=fresh,
+                    clock=self._clock,
+                )
+            except Exception as error:  # noqa: BLE001  the top of a background task; the next look may go well
+                facts = self._unseen(model.name, last, error)
             if model.name in self._hub.value.models:
                 self._facts[model.name] = facts
                 _log_change(model.name, last, facts)
+
+    def _unseen(self, name: str, last: ModelFacts | None, error: Exception) -> ModelFacts:
+        """After a look that broke. What breaks each of them is logged once."""
+        silence = f"looking at it failed: {type(error).__name__}: {error}"
+        if last is None:
+            last = ModelFacts(silent_since=None)
+        if last.silence != silence:
+            logger.exception('Unexpected error in a look at model "{}"', name)
+        since = self._clock() if last.silent_since is None else last.silent_since
+        return replace(last, silent_since=since, silence=silence)
 
 
 def _log_change(name: str, last: ModelFacts | None, facts: ModelFacts) -> None:

@@ -11,9 +11,9 @@ from loguru import logger
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
-from mlxhub.controller.settings import ControllerSettings
+from mlxhub.controller.settings import BY_HAND, ControllerSettings
 from mlxhub.controller.single_flight import SingleFlight
-from mlxhub.errors import MlxhubError
+from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.processes import start_process, stop_process
 from mlxhub.fleet.workers import Workers
@@ -33,24 +33,31 @@ class Operations:
         observer: Observer,
         workers: Workers,
         collaborators: Collaborators,
-        starts: SingleFlight[WorkerStatus],
         settings: ControllerSettings,
+        tasks: asyncio.TaskGroup,
     ) -> None:
+        """`tasks` outlives requests: what they start goes on there when they leave."""
         self._hub = hub
         self._observer = observer
         self._workers = workers
         self._outside = collaborators
-        self._starts = starts
         self._settings = settings
+        self._starts: SingleFlight[WorkerStatus] = SingleFlight(tasks)
+        self._loads: SingleFlight[None] = SingleFlight(tasks)
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._reloading = asyncio.Lock()
+
+    def cancel(self) -> None:
+        """The process ends: starts and loads are waited for no more."""
+        self._starts.cancel()
+        self._loads.cancel()
 
     async def act(self, name: str, action: ModelAction) -> ActionResult:
         """Returns when it is done; raises UnknownModel or what went wrong."""
         self._hub.value.named(name)
         match action:
             case "start":
-                status = await self.start(name)
+                status = await self.start(name, enable=True)
                 message = f'Model "{name}" runs (pid {status.pid}).'
             case "stop":
                 message = await self._stop(name)
@@ -84,34 +91,43 @@ class Operations:
             results=results,
         )
 
-    async def start(self, name: str) -> WorkerStatus:
-        """Once for all who ask at the same time."""
-        return await self._starts.run(name, lambda: self._start(name))
+    async def start(self, name: str, *, enable: bool) -> WorkerStatus:
+        """Once for all who ask at the same time. `enable`: a person asked for it."""
+        return await self._starts.run((name, enable), lambda: self._start(name, enable))
 
     async def reload(self) -> ReloadResult:
-        """Raises ConfigError and changes nothing where hub.yaml has faults."""
+        """Raises ConfigError and changes nothing where hub.yaml has faults or another label_prefix."""
         async with self._reloading:
             hub = await asyncio.to_thread(self._outside.load_hub)
             old = self._hub.value
+            _refuse_other_labels(old, hub)
+            agent_changed = await asyncio.to_thread(self._own_agent_changed, hub)
             async with AsyncExitStack() as stack:
                 for name in sorted({*old.models, *hub.models}):
                     await stack.enter_async_context(self._changing[name])
                 self._hub.replace(hub)
                 outcome = await asyncio.to_thread(self._outside.reconcile_workers, hub)
         await asyncio.gather(*(self._observer.look(name) for name in hub.models))
-        return _reload_result(outcome, hub, self._settings)
+        return _reload_result(outcome, agent_changed)
 
-    async def _start(self, name: str) -> WorkerStatus:
+    def _own_agent_changed(self, hub: Hub) -> bool:
+        """Whether an install would give the controller another plist than it was started from."""
+        if self._settings.generation == BY_HAND:
+            return False
+        return self._outside.controller_generation(hub) != self._settings.generation
+
+    async def _start(self, name: str, enable: bool) -> WorkerStatus:
         async with self._changing[name]:
-            return await self._start_now(self._hub.value.named(name))
+            return await self._start_now(self._hub.value.named(name), enable)
 
-    async def _start_now(self, model: HubModel) -> WorkerStatus:
+    async def _start_now(self, model: HubModel, enable: bool) -> WorkerStatus:
         try:
             return await start_process(
                 model,
                 launchd=self._outside.launchd,
                 ask=self._workers.of(model).status,
                 holder_of=self._outside.holder_of,
+                enable=enable,
             )
         finally:
             await self._observer.look(model.name)
@@ -131,35 +147,49 @@ class Operations:
         async with self._changing[name]:
             model = self._hub.value.named(name)
             await self._stop_now(model)
-            status = await self._start_now(model)
+            status = await self._start_now(model, enable=True)
         return f'Model "{name}" runs again (pid {status.pid}).'
 
     async def _load(self, name: str) -> str:
         """Starts the process first where it is down."""
-        await self.start(name)
+        await self.start(name, enable=True)
+        await self._loads.run(name, lambda: self._load_now(name))
+        return f'Model "{name}" is in memory.'
+
+    async def _load_now(self, name: str) -> None:
         try:
             await self._workers.of(self._hub.value.named(name)).load()
         finally:
             await self._observer.look(name)
-        return f'Model "{name}" is in memory.'
 
     async def _unload(self, name: str) -> str:
         await self._observer.look(name)
         if not self._observer.is_serving(name):
             return f'Model "{name}" is not running, so nothing of it is in memory.'
         try:
-            await self._workers.of(self._hub.value.named(name)).unload(if_idle=False)
+            await self._workers.of(self._hub.value.named(name)).unload()
         finally:
             await self._observer.look(name)
         return f'Model "{name}" is out of memory.'
 
 
-def _reload_result(outcome: ReloadOutcome, hub: Hub, settings: ControllerSettings) -> ReloadResult:
+def _refuse_other_labels(old: Hub, new: Hub) -> None:
+    """The agents of the old labels would run on beside the new ones, on the same ports."""
+    before, after = old.config.label_prefix, new.config.label_prefix
+    if before != after:
+        message = (
+            f'label_prefix changed from "{before}" to "{after}". '
+            "Such a change needs: mlxhub uninstall (with the old prefix), then mlxhub install."
+        )
+        raise ConfigError((Fault("hub.yaml", None, message),))
+
+
+def _reload_result(outcome: ReloadOutcome, agent_changed: bool) -> ReloadResult:
     warnings = list(outcome.warnings)
-    if (settings.host, settings.port) != (hub.config.host, hub.config.port):
+    if agent_changed:
         warnings.append(
-            f"hub.yaml gives the controller the address {hub.config.host}:{hub.config.port}. "
-            "It moves there with: mlxhub install"
+            "hub.yaml changes the controller itself (address, log level or log path). "
+            "Apply that with: mlxhub install"
         )
     logger.info(
         "hub.yaml reloaded: started {}, stopped {}, restarted {}, unchanged {}.",

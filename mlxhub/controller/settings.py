@@ -6,13 +6,15 @@ from pydantic import BaseModel, ConfigDict
 
 from mlxhub.core.config import LogLevel, Port
 
+# What stands for a generation where no plist started the program.
+BY_HAND = "by-hand"
+
 
 class ControllerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    config_path: Path
     host: str = "127.0.0.1"
     port: Port = 8000
     log_level: LogLevel = "INFO"
     log_file: Path | None = None
-    generation: str = ""
+    generation: str = BY_HAND

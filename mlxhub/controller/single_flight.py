@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from loguru import logger
+
 from mlxhub.errors import MlxhubError
 
 T = TypeVar("T")
@@ -17,7 +19,7 @@ class SingleFlight(Generic[T]):
         self._flights: dict[Hashable, tuple[asyncio.Task[None], asyncio.Future[T]]] = {}
 
     async def run(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """The result, or the MlxhubError, of the run under way with this key; else of a new one."""
+        """The result, or the error, of the run under way with this key; else of a new one."""
         if key in self._flights:
             result = self._flights[key][1]
         else:
@@ -36,7 +38,9 @@ class SingleFlight(Generic[T]):
     ) -> None:
         try:
             value = await work()
-        except MlxhubError as error:
+        except Exception as error:  # noqa: BLE001  the top of a background task
+            if not isinstance(error, MlxhubError):
+                logger.exception("Unexpected error in a run of {}", key)
             result.set_exception(error)
             # All who waited may have left; asyncio would log the error as one that nobody saw.
             result.exception()

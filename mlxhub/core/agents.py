@@ -2,16 +2,16 @@
 
 import hashlib
 import plistlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 
-from mlxhub.core.config import HubConfig, ModelConfig, WorkerSettings
+from mlxhub.core.config import WORKER_INFIX, HubConfig, ModelConfig, WorkerSettings
+from mlxhub.core.lifecycle import STOP_SECONDS
 from mlxhub.core.paths import Paths, model_location
 
 GENERATION_OPTION = "--generation"
-# A worker drains for 25 s, then cancels (5 s) and releases the GPU (5 s); launchd clamps at 60.
-EXIT_TIMEOUT_SECONDS = 45
 THROTTLE_SECONDS = 10
 OPEN_FILES = 8192
 UMASK = 0o077
@@ -57,7 +57,13 @@ def controller_label(config: HubConfig) -> str:
 
 
 def worker_label(config: HubConfig, name: str) -> str:
-    return f"{config.label_prefix}.worker.{name}"
+    return f"{config.label_prefix}{WORKER_INFIX}{name}"
+
+
+def model_of(label: str) -> str | None:
+    """The name of the model this agent serves; None for a controller."""
+    _, infix, name = label.partition(WORKER_INFIX)
+    return name if infix else None
 
 
 def controller_agent(config: HubConfig, paths: Paths, runtime: Runtime) -> AgentSpec:
@@ -130,6 +136,22 @@ def render_hub(
     return {spec.label: render(spec) for spec in specs}
 
 
+def generation_of(plist: bytes) -> str | None:
+    """The generation a plist of ours carries; None where these bytes are no plist of ours."""
+    try:
+        properties = plistlib.loads(plist)
+    except (plistlib.InvalidFileException, ExpatError, ValueError):
+        return None
+    arguments = properties.get("ProgramArguments") if isinstance(properties, dict) else None
+    return find_generation(arguments) if isinstance(arguments, list) else None
+
+
+def find_generation(arguments: Sequence[str]) -> str | None:
+    if GENERATION_OPTION not in arguments[:-1]:
+        return None
+    return arguments[arguments.index(GENERATION_OPTION) + 1]
+
+
 def _program(runtime: Runtime, name: str) -> tuple[str, ...]:
     """-I: neither PYTHONPATH, the user's site directory nor the working directory are imported from."""
     return (runtime.python, "-I", "-m", "mlxhub", name)
@@ -147,7 +169,7 @@ def _properties(spec: AgentSpec, arguments: tuple[str, ...]) -> dict[str, object
         "WorkingDirectory": spec.working_directory,
         **start,
         "ThrottleInterval": THROTTLE_SECONDS,
-        "ExitTimeOut": EXIT_TIMEOUT_SECONDS,
+        "ExitTimeOut": int(STOP_SECONDS),
         "ProcessType": "Interactive",
         "Umask": UMASK,
         "SoftResourceLimits": {"NumberOfFiles": OPEN_FILES},

@@ -1,6 +1,5 @@
 """hub.yaml: text to a value, with every fault and its line reported at once."""
 
-import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -11,8 +10,11 @@ from mlxhub.core.document import Document, Location, Value, read_document
 from mlxhub.errors import ConfigError, Fault
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+WORKER_INFIX = ".worker."
 LABEL_PREFIX_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-SHORT_HOST_NAMES = ("localhost",)
+HOSTS = ("127.0.0.1", "::1", "localhost")
+# Their logs lie beside those of the models.
+RESERVED_NAMES = ("controller", "launchd")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -51,6 +53,13 @@ class EngineOptions(_Strict):
     max_tokens: int | None = Field(None, ge=1, description="Answer limit of a request that names none.")
     sampling: Sampling = Field(Sampling(), description="Sampling of a request that names none.")
     prefill_step: int = Field(512, ge=16, le=16_384, description="Prompt tokens taken in one step.")
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_not_reserved(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError("this name is taken by a part of mlxhub itself: choose another")
+        return name
 
     @field_validator("aliases")
     @classmethod
@@ -101,15 +110,16 @@ class HubConfig(_Strict):
     @field_validator("host")
     @classmethod
     def _host_is_loopback(cls, host: str) -> str:
-        if host in SHORT_HOST_NAMES:
-            return host
-        try:
-            loopback = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback:
-            raise ValueError("mlxhub serves this machine only: use 127.0.0.1, ::1 or localhost")
+        if host not in HOSTS:
+            raise ValueError(f"mlxhub serves this machine only: use {' or '.join(HOSTS)}")
         return host
+
+    @field_validator("label_prefix")
+    @classmethod
+    def _prefix_is_no_workers(cls, prefix: str) -> str:
+        if WORKER_INFIX in f".{prefix}.":
+            raise ValueError(f'"{WORKER_INFIX}" stands between prefix and name of models: leave it out')
+        return prefix
 
     def find(self, model_id: str) -> ModelConfig | None:
         """The model with this name or alias."""

@@ -2,6 +2,13 @@
 
 from enum import StrEnum
 
+# How a worker ends when it is asked to: it drains, cancels what is left and waits for that, stops the engine.
+DRAIN_SECONDS = 25.0
+CANCEL_SECONDS = 3.0
+ENGINE_STOP_SECONDS = 10.0
+# The longest clean end (25 + 3 + 3 + 10) with some slack. launchd kills after this; it clamps at 60.
+STOP_SECONDS = 45.0
+
 
 class ProcessState(StrEnum):
     """What launchd knows of a model's process."""

@@ -27,7 +27,7 @@ class Paths:
 
     def last_words(self, name: str) -> Path:
         """Where launchd puts stdout and stderr: tracebacks of a process that could not even log."""
-        return self.logs / f"{name}.stdio.log"
+        return self.logs / "stdio" / f"{name}.log"
 
     @property
     def working_directory(self) -> Path:

@@ -12,6 +12,7 @@ _ENGINES = ("mlx", "mlx-lm")
 def build_id() -> str:
     """A hash of what our files hold, so that installing the same code again changes nothing."""
     digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _ENGINES).encode())
-    for path in sorted(_PACKAGE.rglob("*.py")):
+    files = (path for path in _PACKAGE.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for path in sorted(files):
         digest.update(str(path.relative_to(_PACKAGE)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]

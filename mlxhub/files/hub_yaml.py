@@ -27,6 +27,12 @@ def read_hub_yaml(path: Path) -> HubConfig:
     return parse_config(text, source=str(path))
 
 
+def known_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
+    """The port of every model as far as promised, else the one it would get now."""
+    remembered = read_state(paths.ports, _PORTS, {})
+    return assign_ports(config, remembered, is_free)
+
+
 def promised_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
     """The port of every model. A new promise is written down before anybody relies on it."""
     with hold_lock(paths.ports.with_suffix(".lock")):

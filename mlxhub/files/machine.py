@@ -32,7 +32,7 @@ _INHERITED = (
 _AGENT_PATH = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _STANDIN = Path(__file__).parents[1] / "standin"
 _LOG_IN = "Log in at this Mac's screen once (or turn on automatic login), then try again."
-_START_SUPERVISOR = "Start the supervisor with: mlxhub start"
+_START_SUPERVISOR = "Start the supervisor with: mlxhub start (the first time: mlxhub install)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlxhub.errors import LockTimeout, StateUnreadable
+from mlxhub.errors import LockTimeout, StateUnreadable, StateUnwritable
 
 LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -20,27 +20,27 @@ T = TypeVar("T")
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """All of it or nothing, also when the machine loses power. The mode does not depend on the umask."""
+    """All of it or nothing, also when the machine loses power. The mode does not depend on the umask.
+
+    Raises StateUnwritable.
+    """
     make_private_directory(path.parent)
-    # The temporary name must not end in .plist: launchd scans the directory at login.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+        _replace(path, content, mode)
+    except OSError as error:
+        raise StateUnwritable(str(path), error.strerror or str(error)) from error
 
 
 def make_private_directory(path: Path) -> None:
-    """Directories that we create are the user's alone; those that exist stay as they are."""
-    if not path.is_dir():
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Directories that we create are the user's alone; those that exist stay as they are.
+
+    Raises StateUnwritable.
+    """
+    try:
+        if not path.is_dir():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateUnwritable(str(path), error.strerror or str(error)) from error
 
 
 def read_state(path: Path, adapter: TypeAdapter[T], default: T) -> T:
@@ -71,13 +71,36 @@ def hold_lock(
     Raises LockTimeout.
     """
     make_private_directory(path.parent)
-    with path.open("a") as file:
+    with _open_lock(path) as file:
         deadline = clock() + seconds
         while not _try_lock(file.fileno()):
             if clock() >= deadline:
                 raise LockTimeout(str(path), seconds)
             pause(_POLL_SECONDS)
         yield
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    # The temporary name must not end in .plist: launchd scans the directory at login.
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _open_lock(path: Path) -> TextIO:
+    try:
+        return path.open("a")
+    except OSError as error:
+        raise StateUnwritable(str(path), error.strerror or str(error)) from error
 
 
 def _try_lock(descriptor: int) -> bool:

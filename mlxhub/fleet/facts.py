@@ -10,14 +10,13 @@ from mlxhub.protocol.worker import WorkerStatus
 class ModelFacts:
     """`worker` is the last answer of the process that launchd runs, at `answered_at`.
 
-    `silent`: it did not answer at this look; `silence` says how. `agent` is what launchd last said;
-    it was last asked at `inspected_at`, and `launchd_error` is why it said nothing then. `pid_seen_at`:
-    since when our process has the pid it has. `holder` listens on the model's port and is not ours.
-    All times are monotonic.
+    `silent_since`: the first of the looks at which it did not answer, None where it answered at this one;
+    `silence` says how. `agent` is what launchd last said; it was last asked at `inspected_at`, and
+    `launchd_error` is why it said nothing then. `pid_seen_at`: since when our process has the pid it has.
+    `holder` listens on the model's port and is not ours. All times are monotonic.
     """
 
-    looked_at: float
-    silent: bool = True
+    silent_since: float | None
     silence: str | None = None
     worker: WorkerStatus | None = None
     answered_at: float | None = None
@@ -26,6 +25,10 @@ class ModelFacts:
     pid_seen_at: float | None = None
     launchd_error: str | None = None
     holder: PortHolder | None = None
+
+    @property
+    def silent(self) -> bool:
+        return self.silent_since is not None
 
     @property
     def pid(self) -> int | None:

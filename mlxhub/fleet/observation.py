@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlxhub.clients.remote_error import RemoteError
-from mlxhub.core.observed import AgentState, PortHolder
+from mlxhub.core.observed import AgentState
 from mlxhub.errors import LaunchdError, WorkerSilent
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import HubModel
-from mlxhub.fleet.processes import Ask, HolderOf
+from mlxhub.fleet.ownership import HolderOf, find_stranger, is_ours, tells_process
+from mlxhub.fleet.processes import Ask
 from mlxhub.launchd.contract import Launchd
 from mlxhub.protocol.worker import WorkerStatus
 
@@ -38,27 +39,27 @@ async def look(
     clock: Callable[[], float] = time.monotonic,
 ) -> ModelFacts:
     """`last` is what an earlier look saw; `fresh`: ask launchd whatever it said before."""
-    silence = None
-    answer: WorkerStatus | None = None
-    try:
-        answer = await ask()
-    except (WorkerSilent, RemoteError) as error:
-        silence = str(error)
-    inspection = await _inspect(model, last, answer, launchd, fresh, clock)
+    answer, silence = await _ask(ask)
+    if last is None or fresh or _inspection_due(last, answer, clock()):
+        inspection = await _inspect(model, last, launchd, clock)
+    else:
+        inspection = _Inspection(last.agent, last.inspected_at, last.launchd_error)
+
+    async def inspect_again() -> AgentState | None:
+        nonlocal inspection
+        inspection = await _inspect(model, last, launchd, clock)
+        return inspection.agent if inspection.error is None else None
+
+    holder = None
+    if answer is None or not await _is_ours(answer, model, inspection):
+        holder = await find_stranger(model, answer, inspect=inspect_again, holder_of=holder_of)
+        if answer is not None and not await _is_ours(answer, model, inspection):
+            silence = f"a worker with pid {answer.pid} that is not this hub's answers on its port."
+            answer = None
     agent = inspection.agent
-    if answer is not None and not _is_ours(answer, model, agent, inspection.error):
-        return ModelFacts(
-            looked_at=clock(),
-            silence=f"a worker with pid {answer.pid} that is not this hub's answers on its port.",
-            agent=agent,
-            inspected_at=inspection.at,
-            launchd_error=inspection.error,
-            holder=await asyncio.to_thread(holder_of, model.port) or PortHolder(answer.pid, None),
-        )
     known, answered_at = (answer, clock()) if answer is not None else _remembered(last, agent)
     return ModelFacts(
-        looked_at=clock(),
-        silent=answer is None,
+        silent_since=None if answer is not None else _silent_since(last, clock()),
         silence=silence,
         worker=known,
         answered_at=answered_at,
@@ -66,20 +67,21 @@ async def look(
         inspected_at=inspection.at,
         pid_seen_at=_pid_seen_at(last, agent, clock()),
         launchd_error=inspection.error,
-        holder=await _stranger(model, agent, holder_of) if answer is None else None,
+        holder=holder,
     )
 
 
+async def _ask(ask: Ask) -> tuple[WorkerStatus | None, str | None]:
+    """The answer, or why there is none."""
+    try:
+        return await ask(), None
+    except (WorkerSilent, RemoteError) as error:
+        return None, str(error)
+
+
 async def _inspect(
-    model: HubModel,
-    last: ModelFacts | None,
-    answer: WorkerStatus | None,
-    launchd: Launchd,
-    fresh: bool,
-    clock: Callable[[], float],
+    model: HubModel, last: ModelFacts | None, launchd: Launchd, clock: Callable[[], float]
 ) -> _Inspection:
-    if last is not None and not fresh and not _inspection_due(last, answer, clock()):
-        return _Inspection(last.agent, last.inspected_at, last.launchd_error)
     try:
         agent = await asyncio.to_thread(launchd.inspect, model.label)
     except LaunchdError as error:
@@ -89,27 +91,31 @@ async def _inspect(
 
 def _inspection_due(last: ModelFacts, answer: WorkerStatus | None, now: float) -> bool:
     """At once where something changed; else seldom, for each inspection starts a process."""
+    told = last.agent is not None and last.launchd_error is None and tells_process(last.agent)
     if last.inspected_at is None or now - last.inspected_at >= INSPECT_AGAIN_SECONDS:
-        return answer is None or last.agent is None or last.launchd_error is not None
-    if last.agent is None or last.launchd_error is not None:
+        return answer is None or not told
+    if last.agent is None or not told:
         return False
     return last.agent.pid != answer.pid if answer is not None else last.agent.pid is not None
 
 
-def _is_ours(answer: WorkerStatus, model: HubModel, agent: AgentState | None, error: str | None) -> bool:
-    """The pid is the proof. While launchd is silent, the definition the worker was started with has to do."""
-    if agent is not None and agent.pid == answer.pid:
-        return True
-    return error is not None and answer.name == model.name and answer.generation == model.generation
+async def _is_ours(answer: WorkerStatus, model: HubModel, inspection: _Inspection) -> bool:
+    return await is_ours(answer, model, inspection.agent, is_current=inspection.error is None)
 
 
 def _remembered(
     last: ModelFacts | None, agent: AgentState | None
 ) -> tuple[WorkerStatus | None, float | None]:
     """What a process said holds for that process only."""
-    if last is None or last.worker is None or (agent is not None and agent.pid != last.worker.pid):
+    if last is None or last.worker is None:
+        return None, None
+    if agent is not None and tells_process(agent) and agent.pid != last.worker.pid:
         return None, None
     return last.worker, last.answered_at
+
+
+def _silent_since(last: ModelFacts | None, now: float) -> float:
+    return now if last is None or last.silent_since is None else last.silent_since
 
 
 def _pid_seen_at(last: ModelFacts | None, agent: AgentState | None, now: float) -> float | None:
@@ -118,12 +124,3 @@ def _pid_seen_at(last: ModelFacts | None, agent: AgentState | None, now: float) 
     if last is None or last.agent is None or last.agent.pid != agent.pid or last.pid_seen_at is None:
         return now
     return last.pid_seen_at
-
-
-async def _stranger(model: HubModel, agent: AgentState | None, holder_of: HolderOf) -> PortHolder | None:
-    """Our own process may hold the port and be silent."""
-    holder = await asyncio.to_thread(holder_of, model.port)
-    own_pid = None if agent is None else agent.pid
-    if holder is None or (own_pid is not None and holder.pid in (own_pid, None)):
-        return None
-    return holder

@@ -5,37 +5,47 @@ import time
 from collections.abc import Awaitable, Callable
 
 from mlxhub.clients.remote_error import RemoteError
-from mlxhub.core.lifecycle import ProcessState
-from mlxhub.core.observed import AgentState, PortHolder
+from mlxhub.core.lifecycle import STOP_SECONDS, ProcessState
+from mlxhub.core.observed import AgentState
 from mlxhub.errors import ModelNotRunning, PortHeld, WorkerSilent
 from mlxhub.fleet.hub import HubModel
+from mlxhub.fleet.ownership import HolderOf, find_stranger, installed_generation, is_ours, tells_process
 from mlxhub.launchd.contract import Launchd
 from mlxhub.protocol.worker import WorkerStatus
 
 START_SECONDS = 60.0
-# A worker drains for 25 s, cancels what is left and releases the GPU.
-STOP_SECONDS = 40.0
 _ASK_EVERY_SECONDS = 0.05
 _INSPECT_EVERY_SECONDS = 0.25
+# launchd may call a job "not running" for a moment before it starts it again.
+_SECOND_LOOK_SECONDS = 0.5
+_DOWN = (ProcessState.NOT_INSTALLED, ProcessState.STOPPED)
 
 Ask = Callable[[], Awaitable[WorkerStatus]]
-# `files.ports.port_holder`: who listens on a port.
-HolderOf = Callable[[int], PortHolder | None]
 
 
 async def start_process(
-    model: HubModel, *, launchd: Launchd, ask: Ask, holder_of: HolderOf, seconds: float = START_SECONDS
+    model: HubModel,
+    *,
+    launchd: Launchd,
+    ask: Ask,
+    holder_of: HolderOf,
+    enable: bool,
+    seconds: float = START_SECONDS,
 ) -> WorkerStatus:
-    """Returns when the worker answers with the pid that launchd reports; a running one is left alone.
+    """Returns when our worker answers; a running one is left alone.
 
-    Raises PortHeld, ModelNotRunning (it ended, or is not installed), WorkerSilent (it runs and says nothing
-    in time) or LaunchdError.
+    What is loaded is the plist on disk, whatever hub.yaml says by now. `enable`: a person asked for this
+    start, so that a leftover `launchctl disable` goes. Raises PortHeld, ModelNotRunning (it ended, or is not
+    installed), WorkerSilent (it runs and says nothing in time) or LaunchdError.
     """
     before = await asyncio.to_thread(launchd.inspect, model.label)
     if not before.loaded:
-        await asyncio.to_thread(_bootstrap, model, launchd)
+        await asyncio.to_thread(_bootstrap, model, launchd, enable)
     if before.pid is None:
-        await _refuse_held_port(model, launchd, holder_of)
+        answer = None if tells_process(before) else await _status_or_none(ask)
+        if answer is not None and await is_ours(answer, model, before):
+            return answer
+        await _refuse_held_port(model, answer, launchd, holder_of)
         await asyncio.to_thread(launchd.kickstart, model.label)
     return await _answer(model, before, launchd, ask, holder_of, seconds)
 
@@ -51,33 +61,41 @@ async def stop_job(label: str, *, launchd: Launchd, seconds: float = STOP_SECOND
     The job stays loaded where the process ends by itself with exit 0, so that a reload does not revive it.
     """
     before = await asyncio.to_thread(launchd.inspect, label)
-    if before.process in (ProcessState.NOT_INSTALLED, ProcessState.STOPPED):
+    if before.process in _DOWN:
         return False
     if before.pid is not None:
         await asyncio.to_thread(launchd.kill, label, "SIGTERM")
         after = await _left(label, before.pid, launchd, seconds)
-        if after.process in (ProcessState.NOT_INSTALLED, ProcessState.STOPPED):
+        if after.process is ProcessState.STOPPED:
+            await asyncio.sleep(_SECOND_LOOK_SECONDS)
+            after = await asyncio.to_thread(launchd.inspect, label)
+        if after.process in _DOWN:
             return True
     # It hangs, or died of the signal before it could handle it and launchd brings it back: take the job away.
     await asyncio.to_thread(launchd.bootout, label)
     return True
 
 
-def _bootstrap(model: HubModel, launchd: Launchd) -> None:
-    if not model.plist.is_file():
+def _bootstrap(model: HubModel, launchd: Launchd, enable: bool) -> None:
+    generation = installed_generation(model)
+    if generation is None:
         raise ModelNotRunning(model.name, "its agent is not installed. Install it with: mlxhub install")
-    launchd.enable(model.label)
-    launchd.bootstrap(model.plist, model.label, model.generation)
+    if enable:
+        launchd.enable(model.label)
+    launchd.bootstrap(model.plist, model.label, generation)
 
 
-async def _refuse_held_port(model: HubModel, launchd: Launchd, holder_of: HolderOf) -> None:
+async def _refuse_held_port(
+    model: HubModel, answer: WorkerStatus | None, launchd: Launchd, holder_of: HolderOf
+) -> None:
     """The holder may be our own worker, which launchd has just brought back."""
-    holder = await asyncio.to_thread(holder_of, model.port)
-    if holder is None:
-        return
-    state = await asyncio.to_thread(launchd.inspect, model.label)
-    if state.pid is None or holder.pid not in (state.pid, None):
-        raise PortHeld(model.port, holder.pid, holder.command)
+
+    async def inspect() -> AgentState:
+        return await asyncio.to_thread(launchd.inspect, model.label)
+
+    stranger = await find_stranger(model, answer, inspect=inspect, holder_of=holder_of)
+    if stranger is not None:
+        raise PortHeld(model.port, stranger.pid, stranger.command)
 
 
 async def _answer(
@@ -93,13 +111,13 @@ async def _answer(
             inspected_at = time.monotonic()
             seen_pid = seen_pid or state.pid is not None
             if state.pid is None and _ended(state, before, seen_pid):
-                await _refuse_held_port(model, launchd, holder_of)
+                await _refuse_held_port(model, None, launchd, holder_of)
                 raise ModelNotRunning(model.name, f"it ended ({_last_exit(state)}). Its log: {model.log}")
         status = await _status_or_none(ask)
-        if status is not None and status.pid == state.pid:
+        if status is not None and await is_ours(status, model, state):
             return status
-        if status is not None and await _is_stranger(model, status, launchd):
-            await _refuse_held_port(model, launchd, holder_of)
+        if status is not None:
+            await _refuse_held_port(model, status, launchd, holder_of)
         await asyncio.sleep(_ASK_EVERY_SECONDS)
     raise WorkerSilent(
         model.name,
@@ -114,17 +132,13 @@ async def _status_or_none(ask: Ask) -> WorkerStatus | None:
         return None
 
 
-async def _is_stranger(model: HubModel, status: WorkerStatus, launchd: Launchd) -> bool:
-    """Judged on a look at launchd that is younger than the answer: the worker may just have been replaced."""
-    state = await asyncio.to_thread(launchd.inspect, model.label)
-    return state.pid is not None and state.pid != status.pid
-
-
 def _ended(state: AgentState, before: AgentState, seen_pid: bool) -> bool:
-    """A throttled job that has not run yet is still to come."""
+    """A throttled job that has not run yet is still to come; of what cannot be read nothing is concluded."""
+    if not tells_process(state):
+        return False
     if seen_pid or (before.runs is not None and state.runs is not None and state.runs > before.runs):
         return True
-    return state.process not in (ProcessState.THROTTLED, ProcessState.UNKNOWN)
+    return state.process is not ProcessState.THROTTLED
 
 
 def _last_exit(state: AgentState) -> str:
@@ -136,6 +150,6 @@ async def _left(label: str, pid: int, launchd: Launchd, seconds: float) -> Agent
     deadline = time.monotonic() + seconds
     while True:
         state = await asyncio.to_thread(launchd.inspect, label)
-        if state.pid != pid or time.monotonic() >= deadline:
+        if (tells_process(state) and state.pid != pid) or time.monotonic() >= deadline:
             return state
         await asyncio.sleep(_INSPECT_EVERY_SECONDS / 2)

@@ -16,7 +16,3 @@ class Workers:
                 client.close()
             client = self._clients[model.name] = WorkerClient(model.name, model.port)
         return client
-
-    def close(self) -> None:
-        for client in self._clients.values():
-            client.close()

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlxhub.core.agents import EXIT_TIMEOUT_SECONDS
-from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.lifecycle import STOP_SECONDS, ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.errors import LaunchctlFailed, LaunchctlTimeout, NoSession
 from mlxhub.launchd.printed import parse_print
@@ -20,7 +19,7 @@ BOOTSTRAP_ATTEMPTS = 10
 RETRY_SECONDS = 1.0
 POLL_SECONDS = 0.1
 START_SECONDS = 15.0
-BOOTOUT_SECONDS = EXIT_TIMEOUT_SECONDS + 10.0
+BOOTOUT_SECONDS = STOP_SECONDS + 10.0
 
 _NO_SERVICE = 113
 _NO_DOMAIN = frozenset({112, 125})

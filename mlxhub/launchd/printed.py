@@ -2,7 +2,7 @@
 
 import re
 
-from mlxhub.core.agents import GENERATION_OPTION
+from mlxhub.core.agents import find_generation
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
 
@@ -16,10 +16,13 @@ _SETUP_FAILED = "78"
 
 
 def parse_print(text: str, label: str) -> AgentState:
-    """The state of a loaded job. The first line is compared loosely: older systems leave the domain out."""
-    lines = text.splitlines()
-    if not lines or not lines[0].endswith(f"{label} = {{") or lines[-1].strip() != "}":
+    """The state of a loaded job. Its first line is sought loosely: older systems leave the domain out."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    header = next((index for index, line in enumerate(lines) if line.endswith(f"{label} = {{")), None)
+    if header is None or lines[-1] != "}":
         return AgentState(label=label, process=ProcessState.UNKNOWN)
+    lines = lines[header:]
+    arguments = _arguments(lines)
     fields: dict[str, str] = {}
     for line in lines[1:-1]:
         match = _FIELD.match(line)
@@ -29,7 +32,7 @@ def parse_print(text: str, label: str) -> AgentState:
         label=label,
         process=_process(fields),
         pid=_number(fields.get("pid")),
-        generation=_generation(_arguments(lines)),
+        generation=None if arguments is None else find_generation(arguments),
         plist_path=fields.get("path"),
         runs=_number(fields.get("runs")),
         last_exit=_last_exit(fields),
@@ -70,12 +73,6 @@ def _arguments(lines: list[str]) -> list[str] | None:
     begin = lines.index(_ARGUMENTS_BEGIN) + 1
     end = next((index for index in range(begin, len(lines)) if lines[index] == _BLOCK_END), None)
     return None if end is None else [line[2:] for line in lines[begin:end]]
-
-
-def _generation(arguments: list[str] | None) -> str | None:
-    if arguments is None or GENERATION_OPTION not in arguments[:-1]:
-        return None
-    return arguments[arguments.index(GENERATION_OPTION) + 1]
 
 
 def _number(text: str | None) -> int | None:

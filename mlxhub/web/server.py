@@ -12,14 +12,12 @@ import uvicorn
 import uvloop
 from loguru import logger
 
-from mlxhub.core.observed import PortHolder
+from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS
 from mlxhub.errors import PortHeld
 from mlxhub.files.ports import port_holder
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-DRAIN_SECONDS = 25.0
-GRACE_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 
 T = TypeVar("T")
@@ -32,6 +30,8 @@ App: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[N
 
 def bind_socket(host: str, port: int) -> socket.socket:
     """Raises PortHeld. The socket listens at once: until then Linux would let a second server bind it too."""
+    if holder := port_holder(port, host):
+        raise PortHeld(port, holder.pid, holder.command)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -42,8 +42,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
         sock.close()
         if error.errno != errno.EADDRINUSE:
             raise
-        holder = port_holder(port) or PortHolder(pid=None, command=None)
-        raise PortHeld(port, holder.pid, holder.command) from None
+        raise PortHeld(port, None, None) from None
     return sock
 
 
@@ -66,7 +65,7 @@ async def serve(
     end_rest: Callable[[], None] = _nothing_to_end,
     stop: asyncio.Event | None = None,
     drain_seconds: float = DRAIN_SECONDS,
-    grace_seconds: float = GRACE_SECONDS,
+    grace_seconds: float = CANCEL_SECONDS,
 ) -> None:
     """Serve until SIGTERM, SIGINT or `stop` is set, and return normally: a requested stop is exit code 0.
 

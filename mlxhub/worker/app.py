@@ -14,6 +14,7 @@ from mlxhub.worker.routes.admin import AdminRoutes
 from mlxhub.worker.routes.chat import ChatRoute
 from mlxhub.worker.routes.completions import CompletionRoute
 from mlxhub.worker.routes.health import HealthRoutes
+from mlxhub.worker.routes.metrics import MetricsRoute
 from mlxhub.worker.routes.models import ModelRoutes
 
 
@@ -33,6 +34,7 @@ def build_app(service: ModelService, generation: str) -> Starlette:
             Route("/livez", health.live),
             Route("/readyz", health.ready),
             Route("/status", health.status),
+            Route("/metrics", MetricsRoute(health.now).get),
             Route("/load", admin.load, methods=["POST"]),
             Route("/unload", admin.unload, methods=["POST"]),
             Route("/v1/models", models.list),

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from loguru import logger
 
 from mlxhub.core.config import WorkerSettings
-from mlxhub.core.lifecycle import ModelState
+from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
 from mlxhub.errors import (
     Draining,
     GenerationFailed,
@@ -27,10 +27,6 @@ from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
 from mlxhub.worker.watchdog import watch_engine
-
-UNLOAD_DRAIN_SECONDS = 25.0
-UNLOAD_GRACE_SECONDS = 5.0
-ENGINE_STOP_SECONDS = 10.0
 
 
 class ModelService:
@@ -153,7 +149,7 @@ class ModelService:
                 raise error
 
     async def unload(self, *, if_idle: bool) -> None:
-        """Running answers get UNLOAD_DRAIN_SECONDS. With `if_idle` raises ModelBusy instead of waiting."""
+        """Running answers get DRAIN_SECONDS. With `if_idle` raises ModelBusy instead of waiting."""
         while self.state is not ModelState.UNLOADED:
             if if_idle and not self.is_idle:
                 raise ModelBusy(self.settings.name, self.in_flight)
@@ -253,9 +249,9 @@ class ModelService:
         self._transition = self._tasks.create_task(self._unload(why))
 
     async def _unload(self, why: str) -> None:
-        await self._in_flight.until_model_is_free(UNLOAD_DRAIN_SECONDS)
+        await self._in_flight.until_model_is_free(DRAIN_SECONDS)
         self._in_flight.fail_holders(GenerationFailed("the model was unloaded."))
-        await self._in_flight.until_model_is_free(UNLOAD_GRACE_SECONDS)
+        await self._in_flight.until_model_is_free(CANCEL_SECONDS)
         try:
             await asyncio.wrap_future(self.thread.unload())
         except Exception as error:  # noqa: BLE001 - the top of a background task: memory is in an unknown state

@@ -14,6 +14,7 @@ from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.errors import ControllerDown, WorkerSilent
 from tests.controller.hub import ALPHA, BETA, RunningHub, running_hub
 from tests.fakes.ports import free_ports
+from tests.fakes.waiting import until
 from tests.fakes.worker import Answer, FakeWorker, Received
 
 pytestmark = pytest.mark.anyio
@@ -90,7 +91,7 @@ async def test_the_worker_client_asks_loads_and_unloads() -> None:
     assert (await client.status()).pid == 7
     await client.load()
     assert (await client.status()).model_status is ModelState.READY
-    await client.unload(if_idle=True)
+    await client.unload()
     assert (await client.status()).model_status is ModelState.UNLOADED
     worker.load_error = (503, "model_load_failed", "no such directory")
     with pytest.raises(RemoteError, match="no such directory"):
@@ -99,6 +100,20 @@ async def test_the_worker_client_asks_loads_and_unloads() -> None:
     await worker.die()
     with pytest.raises(WorkerSilent, match="takes no connection"):
         await client.status()
+
+
+async def test_loads_that_hang_keep_nobody_from_asking_how_the_worker_is() -> None:
+    worker = FakeWorker("alpha", free_ports(1)[0])
+    worker.may_load.clear()
+    await worker.open(pid=7)
+    client = WorkerClient("alpha", worker.port)
+    loading = [asyncio.create_task(client.load()) for _ in range(16)]
+    await until(lambda: worker.loads == 16)
+    assert (await client.status()).pid == 7
+    for task in loading:
+        task.cancel()
+    await asyncio.gather(*loading, return_exceptions=True)
+    await worker.die()
 
 
 async def test_what_is_no_worker_is_not_believed() -> None:

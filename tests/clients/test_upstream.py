@@ -34,6 +34,17 @@ async def test_there_are_never_more_connections_than_allowed() -> None:
     await worker.die()
 
 
+async def test_those_who_connect_at_the_same_time_are_counted_too() -> None:
+    worker = FakeWorker("alpha", free_ports(1)[0], script=answer_ok)
+    await worker.open(pid=1)
+    upstream = Upstream("alpha", worker.port, max_connections=2)
+    asking = [upstream.ask("POST", b"/v1/x", [], b"{}") for _ in range(5)]
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert [isinstance(answer, QueueFull) for answer in answers] == [False, False, True, True, True]
+    assert worker.connections == 2
+    await worker.die()
+
+
 async def answer_ok(_: Received, answer: Answer) -> None:
     await answer.whole(b"ok")
 

@@ -12,6 +12,7 @@ import httpx
 from mlxhub.controller.app import Controller, make_controller
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.settings import ControllerSettings
+from mlxhub.core.agents import GENERATION_OPTION
 from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.observed import PortHolder
 from mlxhub.files.ports import port_holder
@@ -69,9 +70,11 @@ class RunningHub:
         await asyncio.to_thread(self.launchd.end, self.label(name), "signal Killed")
 
 
-def write_plist(directory: Path, label: str) -> Path:
+def write_plist(directory: Path, label: str, generation: str = "g1") -> Path:
     path = directory / f"{label}.plist"
-    path.write_bytes(plistlib.dumps({"Label": label, "KeepAlive": {"SuccessfulExit": False}}))
+    arguments = ["mlxhub", GENERATION_OPTION, generation]
+    properties = {"Label": label, "ProgramArguments": arguments, "KeepAlive": {"SuccessfulExit": False}}
+    path.write_bytes(plistlib.dumps(properties))
     return path
 
 
@@ -98,7 +101,12 @@ def make_test_hub(directory: Path, *models: ModelConfig, config: HubConfig | Non
 
 @asynccontextmanager
 async def running_hub(
-    directory: Path, *models: ModelConfig, stopped: tuple[str, ...] = (), config: HubConfig | None = None
+    directory: Path,
+    *models: ModelConfig,
+    stopped: tuple[str, ...] = (),
+    config: HubConfig | None = None,
+    silent_seconds: float = 30.0,
+    generation: str = "",
 ) -> AsyncIterator[RunningHub]:
     """Models without a port get a free one. Those not in `stopped` ran before the controller began."""
     ports = free_ports(len(models) + 1)
@@ -131,16 +139,17 @@ async def running_hub(
         load_hub=load_hub,
         launchd=launchd,
         reconcile_workers=reconcile_workers,
+        controller_generation=lambda hub: f"port {hub.config.port}",
         holder_of=holder_of,
     )
-    settings = ControllerSettings(config_path=directory / "hub.yaml", port=ports[0])
+    settings = ControllerSettings(port=ports[0], generation=generation or f"port {ports[0]}")
     if hub.config.port != ports[0]:
         hub = replace(hub, config=hub.config.model_copy(update={"port": ports[0]}))
     stop = asyncio.Event()
     url = f"http://127.0.0.1:{ports[0]}"
     async with asyncio.TaskGroup() as tasks:
-        controller = make_controller(settings, hub, collaborators, tasks, stop.set)
-        observing = tasks.create_task(controller.observer.run())
+        controller = make_controller(settings, hub, collaborators, tasks, stop.set, silent_seconds)
+        background = tasks.create_task(controller.run())
         serving = tasks.create_task(
             serve(
                 controller.app,
@@ -159,8 +168,8 @@ async def running_hub(
                 yield running
             finally:
                 stop.set()
-                controller.starts.cancel()
-                observing.cancel()
+                controller.operations.cancel()
+                background.cancel()
                 for worker in workers.values():
                     await worker.die()
         await serving

@@ -2,14 +2,18 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlxhub.controller.settings import BY_HAND
+from mlxhub.core.config import HubConfig
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.errors import ConfigError, Fault
 from mlxhub.fleet.hub import Hub
 from tests.controller.hub import ALPHA, BETA, RunningHub, make_test_hub, running_hub
+from tests.fakes.waiting import until
 from tests.fakes.worker import FakeWorker
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +111,37 @@ async def test_an_error_of_the_worker_passes_with_its_code(hub: RunningHub) -> N
     assert response.json()["error"]["message"] == "no such directory"
 
 
+async def test_all_who_ask_for_a_load_share_one_and_the_hub_goes_on(hub: RunningHub) -> None:
+    worker = hub.workers["alpha"]
+    worker.may_load.clear()
+    asking = [asyncio.create_task(hub.post("/hub/models/alpha/load")) for _ in range(20)]
+    await until(lambda: worker.loads == 1)
+    await hub.controller.observer.look_at_all()
+    assert (await hub.view("alpha")).process is ProcessState.RUNNING
+    worker.may_load.set()
+    assert [(await response).status_code for response in asking] == [200] * 20
+    assert worker.loads == 1
+
+
+async def test_only_a_start_that_a_person_asked_for_is_enabled(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, BETA, stopped=("alpha", "beta")) as hub:
+        hub.launchd.jobs.clear()
+        assert (await hub.chat("alpha")).status_code == 200
+        assert (await hub.post("/hub/models/beta/start")).status_code == 200
+        assert [label for verb, label in hub.launchd.calls if verb == "enable"] == [hub.label("beta")]
+
+
+async def test_an_unexpected_error_is_told_in_our_shape_without_details(hub: RunningHub) -> None:
+    def break_down() -> Hub:
+        raise RuntimeError("secret")
+
+    hub.next_hub = break_down
+    response = await hub.post("/hub/reload")
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
+    assert "secret" not in response.text
+    assert response.headers["x-request-id"]
+
+
 async def test_an_unknown_name_is_404_and_an_alias_is_no_name(hub: RunningHub) -> None:
     for name in ("gamma", "gpt-4o-mini"):
         assert (await hub.post(f"/hub/models/{name}/stop")).status_code == 404
@@ -169,6 +204,38 @@ async def test_a_reload_takes_the_new_models_and_drops_the_old(hub: RunningHub, 
     assert (await hub.chat("new")).status_code == 200
     assert (await hub.chat("beta")).status_code == 404
     assert (await hub.chat("gpt-4o-mini")).status_code == 404
+
+
+async def test_a_reload_with_another_label_prefix_is_refused_before_anything_changes(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    alpha = hub.hub.models["alpha"].config
+    hub.next_hub = lambda: make_test_hub(
+        tmp_path, alpha, config=HubConfig(models=(alpha,), label_prefix="org.other")
+    )
+    response = await hub.post("/hub/reload")
+    assert response.status_code == 422
+    assert response.json()["error"]["message"] == (
+        'hub.yaml: label_prefix changed from "io.mlxhub" to "org.other". '
+        "Such a change needs: mlxhub uninstall (with the old prefix), then mlxhub install."
+    )
+    assert hub.reconciled == []
+    assert (await hub.chat("beta")).status_code == 200
+
+
+async def test_a_reload_warns_where_the_controller_itself_would_change(hub: RunningHub) -> None:
+    assert (await hub.post("/hub/reload")).json()["warnings"] == []
+    moved = replace(hub.hub, config=hub.hub.config.model_copy(update={"port": hub.port + 1}))
+    hub.next_hub = lambda: moved
+    assert (await hub.post("/hub/reload")).json()["warnings"] == [
+        "hub.yaml changes the controller itself (address, log level or log path). "
+        "Apply that with: mlxhub install"
+    ]
+
+
+async def test_a_controller_that_was_started_by_hand_warns_of_no_agent(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, generation=BY_HAND) as hub:
+        assert (await hub.post("/hub/reload")).json()["warnings"] == []
 
 
 async def test_an_older_definition_that_still_runs_is_a_warning(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import pytest
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.main import run_controller
 from mlxhub.controller.settings import ControllerSettings
-from mlxhub.errors import ConfigError, Fault
 from mlxhub.fleet.hub import Hub
 from tests.controller.hub import make_test_hub
 from tests.fakes.launchd import FakeLaunchd
@@ -31,23 +30,19 @@ from tests.controller.hub import make_test_hub
 from tests.fakes.launchd import FakeLaunchd
 
 hub = make_test_hub(Path(sys.argv[1]))
-outside = Collaborators(lambda: hub, FakeLaunchd(), lambda hub: ReloadOutcome())
-sys.exit(run_controller(ControllerSettings(config_path=Path("hub.yaml"), port=int(sys.argv[2])), outside))
+outside = Collaborators(lambda: hub, FakeLaunchd(), lambda hub: ReloadOutcome(), lambda hub: "")
+sys.exit(run_controller(ControllerSettings(port=int(sys.argv[2])), outside))
 """
 ROOT = Path(__file__).parents[2]
 
 
-def run_with(directory: Path, port: int, hub: Hub | ConfigError) -> tuple[int, str]:
+def run_with(directory: Path, port: int, hub: Hub) -> tuple[int, str]:
     """The exit code and the log."""
-
-    def load_hub() -> Hub:
-        if isinstance(hub, ConfigError):
-            raise hub
-        return hub
-
     log = directory / "controller.log"
-    settings = ControllerSettings(config_path=directory / "hub.yaml", port=port, log_file=log)
-    code = run_controller(settings, Collaborators(load_hub, FakeLaunchd(), lambda _: ReloadOutcome()))
+    settings = ControllerSettings(port=port, log_file=log)
+    code = run_controller(
+        settings, Collaborators(lambda: hub, FakeLaunchd(), lambda _: ReloadOutcome(), lambda _: "")
+    )
     return code, log.read_text()
 
 
@@ -58,13 +53,6 @@ def test_a_held_port_is_one_line_and_launchd_tries_again(tmp_path: Path) -> None
     assert code == 75
     assert len(log.splitlines()) == 1
     assert f"Port {port} is held by pid" in log
-
-
-def test_faults_in_hub_yaml_are_a_line_each_and_launchd_tries_again(tmp_path: Path) -> None:
-    faults = ConfigError((Fault("hub.yaml", 3, "first."), Fault("hub.yaml", 9, "second.")))
-    code, log = run_with(tmp_path, free_ports(1)[0], faults)
-    assert code == 75
-    assert [line.rpartition("hub.yaml:")[2] for line in log.splitlines()] == ["3: first.", "9: second."]
 
 
 def wait_until_it_answers(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,8 @@ from tests.fakes.worker import Answer, Received
 
 pytestmark = pytest.mark.anyio
 
+JSON = {"content-type": "application/json"}
+
 
 async def test_a_request_goes_to_the_model_it_names(tmp_path: Path) -> None:
     async with running_hub(tmp_path, ALPHA, BETA) as hub:
@@ -45,13 +47,30 @@ async def test_a_body_without_a_readable_model_is_400(hub: RunningHub) -> None:
     no_json += [b'{"model": "\xff"}', b'{"x":' + b"[" * 5000]
     no_model = [b"{}", b"[]", b'"alpha"', b'{"model": null}', b'{"model": 1}', b'{"model": ["alpha"]}']
     for body, param in [*((body, None) for body in no_json), *((body, "model") for body in no_model)]:
-        response = await hub.client.post("/v1/chat/completions", content=body)
+        response = await hub.client.post("/v1/chat/completions", headers=JSON, content=body)
         error = response.json()["error"]
         assert (response.status_code, error["code"], error["param"]) == (400, "invalid_request", param), body
 
 
+async def test_a_form_of_another_site_neither_reaches_nor_starts_a_model(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, BETA, stopped=("beta",)) as hub:
+        for model in ("alpha", "beta"):
+            for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+                response = await hub.client.post(
+                    "/v1/chat/completions",
+                    content=json.dumps({"model": model}).encode(),
+                    headers={"content-type": content_type},
+                )
+                assert response.status_code == 415
+                assert response.json()["error"]["code"] == "unsupported_media_type"
+        assert hub.workers["alpha"].received == []
+        assert hub.launchd.calls == []
+
+
 async def test_a_body_over_the_limit_is_413(hub: RunningHub) -> None:
-    response = await hub.client.post("/v1/chat/completions", content=b" " * (32 * 1024 * 1024 + 1))
+    response = await hub.client.post(
+        "/v1/chat/completions", headers=JSON, content=b" " * (32 * 1024 * 1024 + 1)
+    )
     assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
 
 
@@ -70,7 +89,7 @@ async def test_a_routed_path_takes_posts_only(hub: RunningHub) -> None:
 @pytest.mark.parametrize("text", ["plain", "Grüße, 世界 🌍 \u2028", "x" * 5_000_000])
 async def test_bodies_pass_untouched_both_ways(hub: RunningHub, text: str) -> None:
     body = json.dumps({"messages": [text], "model": "alpha"}, ensure_ascii=False).encode()
-    response = await hub.client.post("/v1/chat/completions", content=body)
+    response = await hub.client.post("/v1/chat/completions", headers=JSON, content=body)
     assert hub.workers["alpha"].received[-1].body == body
     assert response.content == body
 
@@ -194,7 +213,8 @@ async def test_models_are_listed_by_name_and_shown_by_alias_too_without_loading(
 async def test_head_of_a_request_split_over_segments_is_still_one_request(hub: RunningHub) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
     body = b'{"model": "alpha"}'
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+    head += b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
     for byte in head + body:
         writer.write(bytes([byte]))
         await writer.drain()
@@ -208,5 +228,5 @@ async def test_bodies_are_counted_where_no_length_is_given(hub: RunningHub) -> N
         for _ in range(33):
             yield b" " * 2**20
 
-    response = await hub.client.post("/v1/chat/completions", content=endless())
+    response = await hub.client.post("/v1/chat/completions", headers=JSON, content=endless())
     assert response.status_code == 413

@@ -3,11 +3,16 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Message, Scope
 
-from tests.controller.hub import RunningHub
+from mlxhub.controller.forwarding import Forwarder
+from mlxhub.web.request_id import RequestIdMiddleware
+from tests.controller.hub import ALPHA, RunningHub, running_hub
+from tests.fakes.waiting import until
 from tests.fakes.worker import Answer, Received
 
 pytestmark = pytest.mark.anyio
@@ -155,6 +160,67 @@ async def test_a_worker_that_dies_in_a_plain_answer_leaves_it_visibly_unfinished
     hub.workers["alpha"].script = die_in_the_middle
     with pytest.raises(httpx.RemoteProtocolError):
         await hub.chat("alpha")
+    assert hub.controller.dispatcher.is_idle
+
+
+async def stop_in_the_middle(_: Received, answer: Answer) -> None:
+    await answer.begin_chunks()
+    await answer.chunk(b"data: 1\n\n")
+    await asyncio.sleep(3600)
+
+
+async def test_a_worker_that_hangs_ends_what_waits_for_it(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, silent_seconds=0.3) as hub:
+        worker = hub.workers["alpha"]
+        worker.script = stop_in_the_middle
+        streaming = asyncio.create_task(hub.chat("alpha", stream=True))
+        await until(lambda: len(worker.received) == 1)
+        worker.script = never
+        waiting = asyncio.create_task(hub.chat("alpha"))
+        await until(lambda: len(worker.received) == 2)
+        worker.muted = True
+        refused = await waiting
+        assert (refused.status_code, refused.json()["error"]["code"]) == (502, "worker_silent")
+        begin, error = (await streaming).text.split("\n\n", 1)
+        assert begin == "data: 1"
+        assert json.loads(error.removeprefix("data: "))["error"]["code"] == "worker_silent"
+
+
+async def test_an_answer_that_takes_long_is_waited_for_while_its_worker_says_how_it_is(
+    tmp_path: Path,
+) -> None:
+    async def take_long(request: Received, answer: Answer) -> None:
+        await asyncio.sleep(2.5)
+        await answer.whole(request.body)
+
+    async with running_hub(tmp_path, ALPHA, silent_seconds=0.3) as hub:
+        hub.workers["alpha"].script = take_long
+        assert (await hub.chat("alpha")).status_code == 200
+
+
+async def test_a_client_that_takes_nothing_is_given_up_and_its_worker_free_again(hub: RunningHub) -> None:
+    hub.workers["alpha"].script = stop_in_the_middle
+    received: list[Message] = [{"type": "http.request", "body": b'{"model": "alpha"}'}]
+
+    async def receive() -> Message:
+        if not received:
+            await asyncio.Event().wait()
+        return received.pop()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    app = RequestIdMiddleware(Forwarder(hub.controller.dispatcher, send_seconds=0.2))
+    await asyncio.wait_for(app(scope, receive, send), 5)
+    await asyncio.wait_for(hub.workers["alpha"].hung_up.wait(), NOTICED_SECONDS)
     assert hub.controller.dispatcher.is_idle
 
 

@@ -44,8 +44,18 @@ def test_a_model_is_found_by_name_and_by_alias() -> None:
         ("port: 0\n", "hub.yaml:1: port: input should be greater than or equal to 1 (it is 0)."),
         (
             "host: 0.0.0.0\n",
-            "hub.yaml:1: host: mlxhub serves this machine only: use 127.0.0.1, ::1 or localhost "
+            "hub.yaml:1: host: mlxhub serves this machine only: use 127.0.0.1 or ::1 or localhost "
             "(it is '0.0.0.0').",
+        ),
+        (
+            "models:\n  - {name: controller, model_path: x}\n",
+            'hub.yaml:2: name of model "controller": this name is taken by a part of mlxhub itself: '
+            "choose another (it is 'controller').",
+        ),
+        (
+            "label_prefix: io.worker.x\n",
+            'hub.yaml:1: label_prefix: ".worker." stands between prefix and name of models: leave it out '
+            "(it is 'io.worker.x').",
         ),
         ("models:\n  - model_path: x\n", 'hub.yaml:2: "name" is missing of model no. 1.'),
         (

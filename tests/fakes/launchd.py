@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from mlxhub.core.agents import generation_of
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.errors import LaunchctlFailed, LaunchctlTimeout, NoSession
@@ -36,7 +37,7 @@ class Obedient:
 @dataclass
 class Job:
     plist: Path
-    generation: str
+    generation: str | None
     keep_alive: bool
     process: ProcessState = ProcessState.STOPPED
     pid: int | None = None
@@ -48,13 +49,15 @@ class Job:
 class FakeLaunchd:
     """`programs` by label, Obedient for the rest.
 
-    `session` off: NoSession everywhere. `silent`: labels whose `inspect` times out. `throttle`: an end that
+    `session` off: NoSession everywhere. `silent`: labels whose `inspect` times out. `unreadable`: labels of
+    which launchd prints nothing that is understood but that they are loaded. `throttle`: an end that
     KeepAlive answers with a start leaves the job throttled instead (until `release`).
     """
 
     programs: Mapping[str, Program] = field(default_factory=dict)
     session: bool = True
     silent: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     throttle: bool = False
     jobs: dict[str, Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -75,6 +78,8 @@ class FakeLaunchd:
             job = self.jobs.get(label)
             if job is None:
                 return AgentState(label=label, process=ProcessState.NOT_INSTALLED)
+            if label in self.unreadable:
+                return AgentState(label=label, process=ProcessState.UNKNOWN)
             return AgentState(
                 label=label,
                 process=job.process,
@@ -90,13 +95,12 @@ class FakeLaunchd:
         if not plist.is_file():
             raise LaunchctlFailed(f"bootstrap of {label}", 5, "Input/output error")
         with self._lock:
-            if label in self.jobs:
-                return
-            properties = plistlib.loads(plist.read_bytes())
-            job = Job(plist=plist, generation=generation, keep_alive="KeepAlive" in properties)
-            self.jobs[label] = job
-        if job.keep_alive or properties.get("RunAtLoad"):
+            starts = label not in self.jobs and self._load(plist, label)
+            loaded = self.jobs[label].generation
+        if starts:
             self._start(label)
+        if loaded not in (generation, None):
+            raise LaunchctlFailed(f"bootstrap of {label}", 37, f"Generation {loaded} is loaded.")
 
     def bootout(self, label: str) -> None:
         self._called("bootout", label)
@@ -146,6 +150,14 @@ class FakeLaunchd:
             self.jobs[label] = Job(plist=plist, generation=generation, keep_alive=True)
         if running:
             self._start(label)
+
+    def _load(self, plist: Path, label: str) -> bool:
+        """Whether it starts by itself."""
+        content = plist.read_bytes()
+        properties = plistlib.loads(content)
+        keep_alive = "KeepAlive" in properties
+        self.jobs[label] = Job(plist=plist, generation=generation_of(content), keep_alive=keep_alive)
+        return keep_alive or bool(properties.get("RunAtLoad"))
 
     def _start(self, label: str) -> None:
         with self._lock:

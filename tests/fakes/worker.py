@@ -60,7 +60,9 @@ async def echo(request: Received, answer: Answer) -> None:
 
 @dataclass
 class FakeWorker:
-    """`muted`: takes connections and never answers /status. `hung_up`: a client left during an answer."""
+    """`muted`: takes connections and never answers /status. `may_load` clear: loads hang.
+
+    `hung_up`: a client left during an answer."""
 
     name: str
     port: int
@@ -70,12 +72,15 @@ class FakeWorker:
     memory: ModelState = ModelState.UNLOADED
     load_error: tuple[int, str, str] | None = None
     muted: bool = False
+    loads: int = 0
     received: list[Received] = field(default_factory=list)
     connections: int = 0
 
     def __post_init__(self) -> None:
         self.hung_up = asyncio.Event()
         self.asked = asyncio.Event()
+        self.may_load = asyncio.Event()
+        self.may_load.set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -160,6 +165,8 @@ class FakeWorker:
                 error = {"message": message, "type": "server_error", "code": code, "param": None}
                 await answer.whole(json.dumps({"error": error}).encode(), status)
             case "POST", "/load":
+                self.loads += 1
+                await self.may_load.wait()
                 self.memory = ModelState.READY
                 await answer.whole(self.status().model_dump_json().encode())
             case "POST", "/unload":

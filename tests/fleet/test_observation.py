@@ -1,5 +1,7 @@
 """One look: the worker is asked each time, launchd only where the worker alone cannot tell."""
 
+import plistlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,56 @@ async def test_a_launchd_that_fails_is_not_asked_each_time() -> None:
     machine.now = 110.0
     facts = await machine.look()
     assert (facts.launchd_error, facts.silent) == (None, False)
+
+
+async def test_an_unreadable_launchd_makes_nobody_a_stranger() -> None:
+    machine = Machine()
+    machine.run()
+    machine.launchd.unreadable = {LABEL}
+    machine.holder = PortHolder(77, "our worker")
+    for machine.now in (100.0, 102.0, 109.0):
+        facts = await machine.look()
+        assert (facts.silent, facts.holder) == (False, None)
+    assert machine.launchd.looks == 1
+    machine.answers = None
+    facts = await machine.look()
+    assert (facts.silent, facts.worker is not None, facts.holder) == (True, True, None)
+    machine.answers = WORKER.model_copy(update={"name": "other"})
+    assert (await machine.look()).holder == PortHolder(77, "our worker")
+
+
+async def test_an_older_definition_that_is_installed_is_ours_too(tmp_path: Path) -> None:
+    machine = Machine()
+    machine.launchd.unreadable = {LABEL}
+    machine.launchd.install(LABEL, Path("/x.plist"), "g0")
+    machine.model = replace(machine.model, plist=tmp_path / "x.plist")
+    machine.model.plist.write_bytes(plistlib.dumps({"ProgramArguments": ["mlxhub", "--generation", "g0"]}))
+    machine.answers = WORKER.model_copy(update={"generation": "g0"})
+    assert not (await machine.look()).silent
+
+
+async def test_our_own_worker_that_has_just_started_is_not_accused() -> None:
+    machine = Machine()
+    machine.launchd.install(LABEL, Path("/x.plist"), "g1", running=False)
+    await machine.look()
+    machine.launchd.kickstart(LABEL)
+    machine.holder = PortHolder(machine.launchd.jobs[LABEL].pid, "our worker, which does not answer yet")
+    machine.now = 102.0
+    facts = await machine.look()
+    assert (facts.silent, facts.holder) == (True, None)
+    assert facts.agent is not None
+    assert facts.agent.process is ProcessState.RUNNING
+
+
+async def test_silence_is_counted_from_the_first_look_that_met_it() -> None:
+    machine = Machine()
+    machine.run()
+    assert (await machine.look()).silent_since is None
+    machine.answers = None
+    for machine.now in (110.0, 115.0):
+        assert (await machine.look()).silent_since == 110.0
+    machine.answers = WORKER.model_copy(update={"pid": machine.launchd.jobs[LABEL].pid})
+    assert (await machine.look()).silent_since is None
 
 
 async def test_nothing_there_at_all() -> None:

@@ -1,6 +1,9 @@
 """Start and stop end in facts: it is our process that answers, or an error that says why not."""
 
 import asyncio
+import plistlib
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +42,8 @@ class Machine:
 
     def __init__(self, directory: Path) -> None:
         plist = directory / f"{LABEL}.plist"
-        plist.write_bytes(b"<plist><dict><key>KeepAlive</key><true/></dict></plist>")
+        arguments = ["mlxhub", "--generation", "g1"]
+        plist.write_bytes(plistlib.dumps({"KeepAlive": True, "ProgramArguments": arguments}))
         self.launchd = FakeLaunchd()
         self.model = HubModel(
             config=ModelConfig(name="alpha", model_path="builtin:demo"),
@@ -60,9 +64,14 @@ class Machine:
             raise WorkerSilent("alpha", "nothing there.")
         return status(job.pid)
 
-    async def start(self, seconds: float = 5.0) -> WorkerStatus:
+    async def start(self, seconds: float = 5.0, *, enable: bool = True) -> WorkerStatus:
         return await start_process(
-            self.model, launchd=self.launchd, ask=self.ask, holder_of=lambda _: self.holder, seconds=seconds
+            self.model,
+            launchd=self.launchd,
+            ask=self.ask,
+            holder_of=lambda _: self.holder,
+            enable=enable,
+            seconds=seconds,
         )
 
     async def stop(self, seconds: float = 5.0) -> bool:
@@ -99,6 +108,26 @@ async def test_an_agent_that_is_not_loaded_is_bootstrapped_first(machine: Machin
     assert [verb for verb, _ in machine.launchd.calls][:2] == ["enable", "bootstrap"]
 
 
+async def test_only_what_a_person_asked_for_is_enabled(machine: Machine) -> None:
+    await machine.start(enable=False)
+    assert [verb for verb, _ in machine.launchd.calls] == ["bootstrap", "kickstart"]
+
+
+async def test_what_is_bootstrapped_is_the_plist_on_disk_whatever_hub_yaml_says_by_now(
+    machine: Machine,
+) -> None:
+    machine.model = replace(machine.model, generation="g2")
+    assert (await machine.start()).pid == 50_001
+    assert machine.launchd.jobs[LABEL].generation == "g1"
+
+
+async def test_a_plist_that_is_not_ours_is_not_bootstrapped(machine: Machine) -> None:
+    machine.model.plist.write_bytes(b"not a plist")
+    with pytest.raises(ModelNotRunning, match="mlxhub install"):
+        await machine.start()
+    assert machine.launchd.calls == []
+
+
 async def test_without_a_plist_the_error_says_install(machine: Machine) -> None:
     machine.model.plist.unlink()
     with pytest.raises(ModelNotRunning, match="mlxhub install"):
@@ -118,6 +147,21 @@ async def test_a_stranger_that_answers_like_a_worker_is_not_taken_for_ours(machi
     machine.holder = PortHolder(99, "mlxhub worker of another hub")
     with pytest.raises(PortHeld):
         await machine.start()
+
+
+async def test_while_launchd_cannot_be_read_our_own_worker_is_left_alone(machine: Machine) -> None:
+    machine.install()
+    machine.launchd.unreadable = {LABEL}
+    machine.holder = PortHolder(50_001, "our worker")
+    assert (await machine.start()).pid == 50_001
+    assert machine.launchd.calls == []
+
+
+async def test_while_launchd_cannot_be_read_a_start_ends_with_the_answer(machine: Machine) -> None:
+    machine.install(running=False)
+    machine.launchd.unreadable = {LABEL}
+    assert (await machine.start()).pid == 50_001
+    assert machine.launchd.calls == [("kickstart", LABEL)]
 
 
 async def test_a_process_that_ends_at_its_start_fails_at_once_and_says_how(machine: Machine) -> None:
@@ -170,6 +214,36 @@ async def test_a_process_that_launchd_brings_back_is_booted_out(machine: Machine
     machine.install()
     assert await machine.stop()
     assert LABEL not in machine.launchd.jobs
+
+
+async def test_a_moment_without_a_process_is_not_the_end_of_it(machine: Machine) -> None:
+    class BackSoon(Obedient):
+        def signal(self, launchd: FakeLaunchd, label: str, name: str) -> None:
+            launchd.end(label, "exit 0")
+            if label in launchd.jobs:
+                threading.Timer(0.2, launchd.release, (label,)).start()
+
+    machine.launchd.programs = {LABEL: BackSoon()}
+    machine.install()
+    assert await machine.stop()
+    assert LABEL not in machine.launchd.jobs
+
+
+async def test_what_launchd_prints_unreadably_while_it_drains_is_not_its_end(machine: Machine) -> None:
+    class Draining(Obedient):
+        def signal(self, launchd: FakeLaunchd, label: str, name: str) -> None:
+            def end() -> None:
+                launchd.end(label, "exit 0")
+                launchd.unreadable.clear()
+
+            launchd.unreadable.add(label)
+            threading.Timer(0.3, end).start()
+
+    machine.launchd.programs = {LABEL: Draining()}
+    machine.install()
+    assert await machine.stop()
+    assert machine.launchd.jobs[LABEL].last_exit == "exit 0"
+    assert machine.launchd.calls == [("kill", LABEL)]
 
 
 async def test_a_process_that_hangs_is_booted_out_at_the_deadline(machine: Machine) -> None:

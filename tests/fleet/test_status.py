@@ -47,15 +47,14 @@ WORKER = WorkerStatus(
 )
 AGENT = AgentState(LABEL, ProcessState.RUNNING, pid=77, generation="g1", runs=3, last_exit="exit 1")
 ANSWERED = ModelFacts(
-    looked_at=999,
-    silent=False,
+    silent_since=None,
     worker=WORKER,
     answered_at=999,
     agent=AGENT,
     inspected_at=900,
     pid_seen_at=900,
 )
-SILENT = replace(ANSWERED, looked_at=1000, silent=True, silence="it says nothing.", answered_at=988)
+SILENT = replace(ANSWERED, silent_since=1000, silence="it says nothing.", answered_at=988)
 
 
 def test_durations_of_the_worker_become_times_for_people() -> None:
@@ -103,14 +102,14 @@ def test_a_failed_load_is_told() -> None:
 def test_a_process_that_never_answered_is_starting_and_in_time_an_error(
     since: float, error: str | None
 ) -> None:
-    facts = ModelFacts(looked_at=1000, silence="it says nothing.", agent=AGENT, pid_seen_at=since)
+    facts = ModelFacts(silent_since=1000, silence="it says nothing.", agent=AGENT, pid_seen_at=since)
     view = model_view(ALPHA, facts, NOW)
     assert (view.process, view.memory, view.error) == (ProcessState.STARTING, None, error)
 
 
 def test_a_stranger_on_the_port_makes_the_model_failed_and_is_named() -> None:
     agent = replace(AGENT, process=ProcessState.THROTTLED, pid=None)
-    facts = ModelFacts(looked_at=1000, agent=agent, holder=PortHolder(5, "nc -l"))
+    facts = ModelFacts(silent_since=1000, agent=agent, holder=PortHolder(5, "nc -l"))
     view = model_view(ALPHA, facts, NOW)
     assert view.process is ProcessState.FAILED
     assert view.error is not None
@@ -119,7 +118,7 @@ def test_a_stranger_on_the_port_makes_the_model_failed_and_is_named() -> None:
 
 def test_a_crash_loop_says_how_it_ended_and_where_the_log_is() -> None:
     agent = replace(AGENT, process=ProcessState.THROTTLED, pid=None)
-    view = model_view(ALPHA, ModelFacts(looked_at=1000, agent=agent), NOW)
+    view = model_view(ALPHA, ModelFacts(silent_since=1000, agent=agent), NOW)
     assert (view.process, view.error) == (
         ProcessState.THROTTLED,
         "its process ended (exit 1). Its log: /logs/alpha.log",
@@ -127,7 +126,7 @@ def test_a_crash_loop_says_how_it_ended_and_where_the_log_is() -> None:
 
 
 def test_while_launchd_is_silent_what_runs_is_unknown_unless_the_worker_answers() -> None:
-    silent = ModelFacts(looked_at=1000, agent=AGENT, launchd_error="launchctl did not finish.")
+    silent = ModelFacts(silent_since=1000, agent=AGENT, launchd_error="launchctl did not finish.")
     view = model_view(ALPHA, silent, NOW)
     assert (view.process, view.error) == (ProcessState.UNKNOWN, "launchctl did not finish.")
     answered = replace(ANSWERED, launchd_error="launchctl did not finish.")

@@ -88,5 +88,9 @@ def test_what_is_not_understood_is_unknown_and_never_stopped(text: str) -> None:
     assert parse_print(text, LABEL).process is ProcessState.UNKNOWN
 
 
+def test_lines_around_the_block_do_no_harm() -> None:
+    assert parse_print(f"Bad request.\n{RUNNING}\n\n", LABEL).pid == 3438
+
+
 def test_older_systems_leave_the_domain_out() -> None:
     assert parse_print(RUNNING.replace(f"gui/501/{LABEL}", LABEL), LABEL).pid == 3438

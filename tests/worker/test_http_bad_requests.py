@@ -142,3 +142,19 @@ def test_a_huge_body_is_refused(worker: Worker) -> None:
 def test_the_worker_is_as_it_was(worker: Worker) -> None:
     assert worker.status().in_flight == 0
     assert worker.chat(max_tokens=2).status_code == 200
+
+
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/completions"])
+def test_a_prompt_that_cannot_fit_is_refused_before_it_is_tokenized(worker: Worker, route: str) -> None:
+    """Tokenizing 30 MB took gigabytes that glibc then kept."""
+    text = "data " * 6_000_000
+    name = worker.status().name
+    prompt = (
+        {"prompt": text} if route == "/v1/completions" else {"messages": [{"role": "user", "content": text}]}
+    )
+    before = worker.status().memory.footprint_bytes
+    response = worker.http.post(route, json={"model": name, **prompt}, timeout=60)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "context_length_exceeded"
+    assert "at least" in response.json()["error"]["message"]
+    assert worker.status().memory.footprint_bytes - before < 400_000_000

@@ -186,3 +186,12 @@ def test_unload_if_idle_refuses_while_busy_and_a_plain_health_is_no_use(worker: 
     worker.http.get("/health")
     worker.http.get("/v1/models")
     assert (worker.status().idle_seconds or 0) > idle
+
+
+def test_metrics_tell_what_status_tells(worker: Worker) -> None:
+    counted = worker.status().counters
+    lines = worker.http.get("/metrics").text.splitlines()
+    name = worker.status().name
+    assert f'mlxhub_requests_total{{model="{name}"}} {float(counted.requests)}' in lines
+    assert f'mlxhub_completion_tokens_total{{model="{name}"}} {float(counted.completion_tokens)}' in lines
+    assert f'mlxhub_batch_rows{{model="{name}"}} 0.0' in lines

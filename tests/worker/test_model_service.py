@@ -238,7 +238,7 @@ def test_unload_lets_running_answers_finish_and_newcomers_load_again() -> None:
 
 
 def test_unload_ends_answers_that_take_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_service, "UNLOAD_DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(model_service, "DRAIN_SECONDS", 0.05)
 
     async def story(service: ModelService, engine: FakeEngine) -> None:
         engine.may_speak.clear()

@@ -129,6 +129,8 @@ class TextModel:
         self._samplers = Samplers(defaults, vocabulary=_vocabulary(config, tokenizer))
         self.vocabulary = _vocabulary(config, tokenizer)
         self.context_length = _context_length(config)
+        # In the vocabulary's own spelling, which has at least a character for each of the text's.
+        self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
         self.parse_tool_call = _tool_parser(tokenizer)
         self.markers = Markers(
             think_start=tokenizer.think_start,

@@ -98,6 +98,10 @@ class TextEngine:
         model = self._model
         if model is None:
             raise NotLoaded(self._options.name)
+        # Tokenizing takes gigabytes for a text of 30 MB: what cannot fit is refused before.
+        fewest_tokens = _characters(request.prompt) // model.longest_token
+        if fewest_tokens > self._context_length:
+            raise ContextOverflow(fewest_tokens, self._context_length, at_least=True)
         tokens = _encode(model, request.prompt)
         if not tokens:
             raise InvalidRequest("The prompt is empty.", "prompt")
@@ -232,6 +236,17 @@ def _encode(model: TextModel, prompt: Prompt) -> list[int]:
             return model.encode_text(text)
         case TokenPrompt(tokens):
             return list(tokens)
+
+
+def _characters(prompt: Prompt) -> int:
+    match prompt:
+        case ChatPrompt(messages=messages):
+            contents = (message.get("content") for message in messages)
+            return sum(len(content) for content in contents if isinstance(content, str))
+        case TextPrompt(text):
+            return len(text)
+        case TokenPrompt():
+            return 0
 
 
 def _check_ids(param: str, tokens: Iterable[int], vocabulary: int) -> None:

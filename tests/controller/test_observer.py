@@ -1,0 +1,49 @@
+"""The observer goes on whatever one look meets."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
+from mlxhub.controller.hub_in_use import HubInUse
+from mlxhub.controller.observer import Observer
+from mlxhub.core.observed import AgentState
+from mlxhub.fleet.workers import Workers
+from tests.controller.hub import ALPHA, BETA, make_test_hub
+from tests.fakes.launchd import FakeLaunchd
+from tests.fakes.ports import free_ports
+from tests.fakes.waiting import until
+
+pytestmark = pytest.mark.anyio
+
+
+class HalfBroken(FakeLaunchd):
+    def inspect(self, label: str) -> AgentState:
+        if label.endswith("alpha"):
+            raise ZeroDivisionError("by accident")
+        return super().inspect(label)
+
+
+async def test_a_look_that_breaks_leaves_its_model_silent_and_the_others_seen(tmp_path: Path) -> None:
+    models = [
+        model.model_copy(update={"port": port})
+        for model, port in zip((ALPHA, BETA), free_ports(2), strict=True)
+    ]
+    hub = make_test_hub(tmp_path, *models)
+    outside = Collaborators(lambda: hub, HalfBroken(), lambda _: ReloadOutcome(), lambda _: "")
+    observer = Observer(HubInUse(hub), outside, Workers())
+    logged: list[str] = []
+    sink = logger.add(lambda message: logged.append(str(message)), level="ERROR")
+    observing = asyncio.create_task(observer.run())
+    await until(lambda: observer.has_seen_all)
+    await observer.look("alpha")
+    logger.remove(sink)
+    assert not observing.done()
+    observing.cancel()
+    alpha = observer.facts["alpha"]
+    assert (alpha.silent, alpha.silence) == (True, "looking at it failed: ZeroDivisionError: by accident")
+    assert observer.facts["beta"].agent is not None
+    assert len(logged) == 1
+    assert "Traceback" in logged[0]
