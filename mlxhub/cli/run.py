@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
+from mlxhub.core.agents import BY_HAND
 from mlxhub.core.config import LogLevel, WorkerSettings
 from mlxhub.core.paths import model_location
 from mlxhub.errors import ConfigError, Fault
@@ -16,7 +17,7 @@ _LOG_LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 
 @click.command()
 @click.option("--settings", help="All settings as JSON (what a plist carries).")
-@click.option("--generation", default="by-hand", hidden=True)
+@click.option("--generation", default=BY_HAND, hidden=True)
 @click.option(
     "--model-path", help="Serve this model by hand: directory, Hugging Face repo id or builtin:demo."
 )
@@ -53,7 +54,7 @@ def worker(
 @click.option("--port", type=click.IntRange(1, 65535), help="The port; else hub.yaml's.")
 @click.option("--log-level", type=_LOG_LEVELS, help="Else hub.yaml's.")
 @click.option("--log-file", type=click.Path(path_type=Path), help="Else the terminal.")
-@click.option("--generation", default="by-hand", hidden=True)
+@click.option("--generation", default=BY_HAND, hidden=True)
 @click.pass_obj
 def controller(
     file: Path | None,

@@ -11,8 +11,9 @@ from loguru import logger
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
-from mlxhub.controller.settings import BY_HAND, ControllerSettings
+from mlxhub.controller.settings import ControllerSettings
 from mlxhub.controller.single_flight import SingleFlight
+from mlxhub.core.agents import BY_HAND
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.processes import start_process, stop_process

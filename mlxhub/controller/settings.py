@@ -4,10 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from mlxhub.core.agents import BY_HAND
 from mlxhub.core.config import LogLevel, Port
-
-# What stands for a generation where no plist started the program.
-BY_HAND = "by-hand"
 
 
 class ControllerSettings(BaseModel):

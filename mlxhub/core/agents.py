@@ -12,6 +12,8 @@ from mlxhub.core.lifecycle import STOP_SECONDS
 from mlxhub.core.paths import Paths, model_location
 
 GENERATION_OPTION = "--generation"
+# What stands for a generation where no plist started the program.
+BY_HAND = "by-hand"
 THROTTLE_SECONDS = 10
 OPEN_FILES = 8192
 UMASK = 0o077

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub.controller.settings import BY_HAND
+from mlxhub.core.agents import BY_HAND
 from mlxhub.core.config import HubConfig
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.errors import ConfigError, Fault

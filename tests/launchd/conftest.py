@@ -42,6 +42,7 @@ def standin(root: Path) -> Iterator[Launchctl]:
             uid=os.getuid(),
             environment=dict(os.environ) | {"MLXHUB_LAUNCHD_STATE": str(root / "state")},
             no_session_hint="Start the supervisor.",
+            pause=lambda seconds: time.sleep(min(seconds, 0.1)),  # retries that must fail, sooner
         )
         deadline = time.monotonic() + 10
         while not client.has_session():

@@ -108,6 +108,16 @@ class TestContract:
         launchd.bootstrap(write_plist(tmp_path, ready, eager=True, generation="g2"), LABEL, "g2")
         assert launchd.inspect(LABEL).generation == "g2"
 
+    def test_bootstrap_over_another_definition_is_refused_and_disturbs_nothing(
+        self, launchd: Launchd, tmp_path: Path, ready: Path
+    ) -> None:
+        launchd.bootstrap(write_plist(tmp_path, ready, eager=True), LABEL, "g1")
+        before = launchd.inspect(LABEL)
+        changed = write_plist(tmp_path, ready, eager=True, generation="g2")
+        with pytest.raises(LaunchctlFailed, match="bootstrap"):
+            launchd.bootstrap(changed, LABEL, "g2")
+        assert launchd.inspect(LABEL) == before
+
     def test_kickstart_of_what_is_not_loaded_fails_with_the_evidence(self, launchd: Launchd) -> None:
         with pytest.raises(LaunchctlFailed, match="kickstart"):
             launchd.kickstart(LABEL)

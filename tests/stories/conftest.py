@@ -29,10 +29,14 @@ def pytest_report_header() -> str:
 
 @dataclass(frozen=True, slots=True)
 class LiveHub:
-    """`prefix` begins every label: on a Mac these agents live beside the user's own."""
+    """`prefix` begins every label: on a Mac these agents live beside the user's own.
+
+    `first_port` is for models that name none, away from those of other hubs on this machine.
+    """
 
     home: Path
     port: int
+    first_port: int
     prefix: str
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -58,7 +62,8 @@ class LiveHub:
 
     def write(self, *models: str, **options: object) -> None:
         """hub.yaml with these entries of `models:`, each as in `{name: a, model_path: b}`."""
-        keys = {"port": self.port, "label_prefix": self.prefix, **options}
+        own = {"port": self.port, "model_starting_port": self.first_port, "label_prefix": self.prefix}
+        keys = own | options
         lines = [f"{key}: {value}" for key, value in keys.items()]
         lines += ["models:", *(f"  - {model}" for model in models)]
         self.home.mkdir(parents=True, exist_ok=True)
@@ -99,8 +104,9 @@ class LiveHub:
 def make_hub(root: Path) -> LiveHub:
     """The space is there on purpose: a Mac's own directories have one."""
     port, first = free_ports(2)
-    hub = LiveHub(home=root / "a hub", port=port, prefix=f"io.mlxhub.test.{secrets.token_hex(3)}")
-    hub.write(model_starting_port=first)
+    prefix = f"io.mlxhub.test.{secrets.token_hex(3)}"
+    hub = LiveHub(home=root / "a hub", port=port, first_port=first, prefix=prefix)
+    hub.write()
     return hub
 
 
@@ -116,10 +122,7 @@ def hub(tmp_path: Path) -> Iterator[LiveHub]:
 def demo_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     """Installed and running, with the demo model; tests that share it leave it as they found it."""
     hub = make_hub(tmp_path_factory.mktemp("demo"))
-    hub.write(
-        "{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}",
-        model_starting_port=free_ports(1)[0],
-    )
+    hub.write("{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}")
     hub.ok("install")
     yield hub
     hub.remove()

@@ -3,14 +3,17 @@
 import plistlib
 import socket
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from tests.eventually import eventually
+from tests.fakes.ports import free_ports
 from tests.stories.conftest import LiveHub
 
 DEMO = "{name: demo, model_path: 'builtin:demo'}"
+GONE = "{name: gone, model_path: 'builtin:demo'}"
 LAZY = "{name: lazy, model_path: 'builtin:demo', default: false}"
 
 
@@ -19,7 +22,8 @@ def test_a_strangers_first_minutes(hub: LiveHub) -> None:
     hub.ok("init")
     text = (hub.home / "hub.yaml").read_text()
     # A hub of this user may run on the machine: take labels and ports of our own.
-    (hub.home / "hub.yaml").write_text(f"label_prefix: {hub.prefix}\n" + text)
+    own = f"label_prefix: {hub.prefix}\nmodel_starting_port: {hub.first_port}\n"
+    (hub.home / "hub.yaml").write_text(own + text)
 
     first = hub.run("install", "--ask", "ping")
     assert first.returncode == 0, first.stderr
@@ -116,13 +120,15 @@ def test_a_broken_hub_yaml_changes_nothing_and_is_reported_with_its_lines(demo_h
 
 
 def test_a_stopped_hub_stays_stopped_until_it_is_started(hub: LiveHub) -> None:
-    hub.write(DEMO)
+    hub.write(DEMO, GONE)
     hub.ok("install")
+    hub.write(DEMO)
     hub.ok("stop-model", "demo")
-    hub.ok("reload")
     assert hub.model("demo")["process"] == "stopped"
     assert hub.model("demo")["last_exit"] == "exit 0"
     hub.ok("stop")
+    # Also what has left hub.yaml without a reload: nothing of this hub runs but the supervisor.
+    assert [p for p in hub.processes() if "worker" in p.cmdline() or "controller" in p.cmdline()] == []
     assert hub.json("status")["controller"]["process"] == "stopped"
     reload = hub.run("reload")
     assert reload.returncode == 1
@@ -130,6 +136,44 @@ def test_a_stopped_hub_stays_stopped_until_it_is_started(hub: LiveHub) -> None:
     hub.ok("start")
     status = hub.json("status")
     assert (status["controller"]["process"], status["models"][0]["process"]) == ("running", "running")
+
+    hub.ok("stop-model", "demo")
+    hub.ok("reload")
+    assert hub.model("demo")["process"] == "stopped"
+    hub.ok("install")
+    assert hub.model("demo")["process"] == "running"
+    assert "Nothing to do" in hub.ok("install")
+
+
+def test_a_hub_moves_to_another_port_and_another_prefix_by_install(hub: LiveHub) -> None:
+    hub.write(DEMO)
+    hub.ok("install")
+    moved = replace(hub, port=free_ports(1)[0], prefix=f"{hub.prefix}.next")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        hub.write(DEMO, port=stranger.getsockname()[1])
+        done = hub.run("install")
+        assert done.returncode == 1
+        assert "is held by pid" in done.stderr
+    with hub.client() as client:  # what ran, runs on
+        assert [model.id for model in client.models.list()] == ["demo"]
+
+    hub.write(DEMO, label_prefix=moved.prefix)
+    done = hub.run("reload")
+    assert done.returncode == 1
+    assert "label_prefix" in done.stderr
+    moved.write(DEMO)
+    moved.ok("install")
+    status = moved.json("status")
+    assert (status["controller"]["port"], status["controller"]["label"]) == (
+        moved.port,
+        f"{moved.prefix}.controller",
+    )
+    assert status["models"][0]["process"] == "running"
+    assert len([p for p in hub.processes() if "worker" in p.cmdline()]) == 1
+    assert sorted(path.stem for path in (hub.home / "LaunchAgents").iterdir()) == [
+        f"{moved.prefix}.controller",
+        f"{moved.prefix}.worker.demo",
+    ]
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="whoever runs this on a Mac has a session")
