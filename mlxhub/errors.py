@@ -229,7 +229,7 @@ class ContextOverflow(RequestError):
 
 class QueueFull(RequestError):
     def __init__(self, queued: int) -> None:
-        super().__init__(f"{queued} requests wait for this model already. Try again shortly.")
+        super().__init__(f"This model is busy, and {queued} request(s) wait already. Try again shortly.")
         self.queued = queued
 
 

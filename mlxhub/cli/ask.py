@@ -14,7 +14,9 @@ from mlxhub.fleet.hub import HubModel
 def print_answer(url: str, model: str, messages: Sequence[ChatMessage]) -> str:
     """The whole answer, after it has been printed piece by piece."""
     pieces = []
-    for piece in chat_stream(url, model, messages):
+    # An argument that was not UTF-8 carries its bytes as lone surrogates, which no JSON can.
+    clean = [message | {"content": _clean(message["content"])} for message in messages]
+    for piece in chat_stream(url, model, clean):
         click.echo(piece, nl=False)
         pieces.append(piece)
     click.echo()
@@ -38,9 +40,13 @@ def ask_demo(local: LocalHub, prompt: str) -> None:
         print_answer(url, model.name, [{"role": "user", "content": prompt}])
 
 
+def _clean(text: str) -> str:
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def model_base_url(model: HubModel) -> str:
     return f"{base_url('127.0.0.1', model.port)}/v1"
 
 
 def router_base_url(local: LocalHub) -> str:
-    return f"{controller_url(local.config)}/v1"
+    return f"{controller_url(local.config, local.paths)}/v1"

@@ -7,9 +7,9 @@ import click
 
 from mlxhub.cli.ask import model_base_url, print_answer, router_base_url
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import find_machine, open_hub
+from mlxhub.cli.local_hub import controller_url, find_machine, open_hub
 from mlxhub.clients.chat import ChatMessage
-from mlxhub.errors import MlxhubError
+from mlxhub.errors import ControllerDown, MlxhubError, WorkerSilent
 
 
 @click.command()
@@ -21,12 +21,24 @@ def chat(file: Path | None, model: str, prompt: str | None, direct: bool) -> Non
     """Ask MODEL one PROMPT, or without one, converse: /reset begins anew, /exit or ctrl-d ends."""
     local = open_hub(find_machine(file))
     base_url = model_base_url(local.hub.find(model)) if direct else router_base_url(local)
+    try:
+        _chat(base_url, model, prompt)
+    except WorkerSilent:
+        if direct:
+            raise
+        raise ControllerDown(controller_url(local.config, local.paths)) from None
+
+
+def _chat(base_url: str, model: str, prompt: str | None) -> None:
     if prompt is not None:
         print_answer(base_url, model, [{"role": "user", "content": prompt}])
-    elif sys.stdin.isatty():
+    elif sys.stdin is not None and sys.stdin.isatty():
         _converse(base_url, model)
+    elif sys.stdin is not None:
+        piped = sys.stdin.buffer.read().decode(errors="replace")
+        print_answer(base_url, model, [{"role": "user", "content": piped}])
     else:
-        print_answer(base_url, model, [{"role": "user", "content": sys.stdin.read()}])
+        raise click.UsageError("Give a PROMPT, or something on standard input.")
 
 
 def _converse(base_url: str, model: str) -> None:

@@ -9,7 +9,7 @@ import yaml
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.core.config import HubConfig
 from mlxhub.errors import ConfigError
-from mlxhub.files.hub_yaml import missing_models, read_hub_yaml
+from mlxhub.files.hub_yaml import known_ports, missing_models, read_hub_yaml
 from mlxhub.files.machine import this_machine
 
 
@@ -27,6 +27,7 @@ def validate(file: Path | None, as_json: bool) -> None:
     source = str(machine.paths.config)
     try:
         hub = read_hub_yaml(machine.paths.config)
+        known_ports(hub, machine.paths)
     except ConfigError as error:
         if as_json:
             faults = [{"line": fault.line, "message": fault.message} for fault in error.faults]

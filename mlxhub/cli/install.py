@@ -20,11 +20,10 @@ from mlxhub.cli.running import controller_runs, start_controller, workers_run
 from mlxhub.clients.hub import HubClient
 from mlxhub.core.plan import Change, Plan, make_plan
 from mlxhub.errors import PortHeld
-from mlxhub.files.manifest import read_manifest
+from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import port_holder
 from mlxhub.launchd.launchctl import Launchctl
 from mlxhub.launchd.reconcile import reconcile
-from mlxhub.protocol.hub import ActionResult
 
 _MARKS = {Change.ADD: "+", Change.CHANGE: "~", Change.REWRITE: "~", Change.REMOVE: "-", Change.KEEP: "="}
 
@@ -77,19 +76,14 @@ def _apply(local: LocalHub, plan: Plan, launchd: Launchctl) -> None:
     label = local.hub.controller_label
     if plan.changes[label] is Change.KEEP and launchd.inspect(label).pid is not None:
         controller_runs(local, launchd)
-        with HubClient(controller_url(local.config)) as client:
+        with HubClient(controller_url(local.config, local.paths)) as client:
             client.reload()
     reconcile(local.agents, owns=_all_labels, paths=local.paths, launchd=launchd)
 
 
 def _start(local: LocalHub, launchd: Launchctl, as_json: bool) -> None:
     """Everything that should run and does not, after somebody stopped it for instance."""
-    start_controller(local, launchd)
-    results = [
-        ActionResult(
-            name="controller", ok=True, message=f"The controller runs at {controller_url(local.config)}"
-        )
-    ]
+    results = [start_controller(local, launchd)]
     models = [model for model in local.hub.models.values() if model.config.default]
     results += asyncio.run(workers_run(models, launchd))
     for result in results:
@@ -110,7 +104,7 @@ def _refuse_held_port(local: LocalHub, launchd: Launchctl) -> None:
     holder = port_holder(local.config.port, local.config.host)
     if holder is None:
         return
-    ours = {launchd.inspect(label).pid for label in read_manifest(local.paths.manifest)}
+    ours = {launchd.inspect(label).pid for label in installed_agents(local.paths)}
     if holder.pid is None or holder.pid not in ours:
         raise PortHeld(local.config.port, holder.pid, holder.command)
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlxhub.core.agents import RenderedAgent, render_hub
+from mlxhub.core.agents import RenderedAgent, controller_address, controller_label, render_hub
 from mlxhub.core.config import HubConfig
 from mlxhub.core.paths import Paths
 from mlxhub.errors import MlxhubError
@@ -69,8 +69,11 @@ def ensure_supervisor(machine: Machine, launchd: Launchctl) -> bool:
     return True
 
 
-def controller_url(config: HubConfig) -> str:
-    return base_url(config.host, config.port)
+def controller_url(config: HubConfig, paths: Paths) -> str:
+    """Of the controller that is installed: hub.yaml may name another address by now."""
+    plist = paths.plist(controller_label(config))
+    installed = controller_address(plist.read_bytes()) if plist.is_file() else None
+    return base_url(*(installed or (config.host, config.port)))
 
 
 def base_url(host: str, port: int) -> str:

@@ -1,5 +1,6 @@
 """`mlxhub logs`."""
 
+import contextlib
 import os
 import time
 from collections import deque
@@ -40,8 +41,9 @@ def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:
         click.echo(f"--- {paths.log(name)}")
     _print_tail(paths.log(name), lines)
     if follow:
-        for text in _follow(paths.log(name)):
-            click.echo(text, nl=False)
+        with contextlib.suppress(KeyboardInterrupt):
+            for text in _follow(paths.log(name)):
+                click.echo(text, nl=False)
 
 
 def _print_tail(path: Path, lines: int) -> None:

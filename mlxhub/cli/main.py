@@ -79,3 +79,6 @@ def main() -> None:
     except MlxhubError as error:
         flash(Tone.ERROR, str(error))
         sys.exit(EXIT_NO_SESSION if isinstance(error, NoSession) else EXIT_FAILED)
+    except OSError as error:  # a file or directory that the user's rights do not reach
+        flash(Tone.ERROR, f"{error.filename or 'mlxhub'}: {error.strerror or error}.")
+        sys.exit(EXIT_FAILED)

@@ -17,7 +17,8 @@ _MOST_AT_ONCE = 16
 
 def act_on_models(file: Path | None, names: tuple[str, ...], action: ModelAction, *, as_json: bool) -> None:
     """All at once, through the controller. Raises ControllerDown if there is none."""
-    url = controller_url(read_hub_yaml(find_machine(file).paths.config))
+    paths = find_machine(file).paths
+    url = controller_url(read_hub_yaml(paths.config), paths)
 
     def act(name: str) -> ActionResult:
         try:

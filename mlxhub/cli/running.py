@@ -25,7 +25,7 @@ _ASK_EVERY_SECONDS = 0.1
 _ENDED = (ProcessState.THROTTLED, ProcessState.STOPPED, ProcessState.FAILED, ProcessState.NOT_INSTALLED)
 
 
-def start_controller(local: LocalHub, launchd: Launchd) -> None:
+def start_controller(local: LocalHub, launchd: Launchd) -> ActionResult:
     """Start it if it does not run; return when it answers. Raises MlxhubError that says why it does not."""
     label = local.hub.controller_label
     plist = local.paths.plist(label)
@@ -38,12 +38,14 @@ def start_controller(local: LocalHub, launchd: Launchd) -> None:
     if state.pid is None:
         launchd.kickstart(label)
     controller_runs(local, launchd)
+    url = controller_url(local.config, local.paths)
+    return ActionResult(name="controller", ok=True, message=f"The controller runs at {url}")
 
 
 def controller_runs(local: LocalHub, launchd: Launchd) -> None:
     """Return when the controller that launchd runs answers. Raises MlxhubError that says why it does not."""
     deadline = time.monotonic() + CONTROLLER_SECONDS
-    with HubClient(controller_url(local.config)) as client:
+    with HubClient(controller_url(local.config, local.paths)) as client:
         while True:
             agent = launchd.inspect(local.hub.controller_label)
             if agent.process in _ENDED:

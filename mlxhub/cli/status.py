@@ -1,10 +1,12 @@
 """`mlxhub status`: asked of the controller, or found out without it."""
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 
 import click
+import psutil
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, controller_url, find_machine, launchd_of, open_hub
@@ -15,6 +17,7 @@ from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.errors import ControllerDown, PortHeld
+from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import HubModel
@@ -32,31 +35,46 @@ def status(file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
     """Show the controller and every model (or these): process, memory, port, uptime, last exit."""
     machine = find_machine(file)
     local = open_hub(machine)
-    launchd = launchd_of(machine)
-    launchd.require_session()
-    seen = _status(local, launchd)
+    seen = _status(local, launchd_of(machine))
+    seen.warnings.extend(_unapplied(local))
     chosen = [local.hub.find(model).name for model in models]
     if chosen:
         seen = seen.model_copy(update={"models": [view for view in seen.models if view.name in chosen]})
     if as_json:
         click.echo(seen.model_dump_json(indent=2))
         return
-    _show(seen, controller_url(local.config))
+    _show(seen, controller_url(local.config, local.paths))
 
 
 def _status(local: LocalHub, launchd: Launchd) -> HubStatus:
-    """The controller's answer counts only if launchd knows the one who answers as ours."""
-    agent = launchd.inspect(local.hub.controller_label)
-    if agent.pid is not None:
-        try:
-            with HubClient(controller_url(local.config)) as client:
-                answer = client.status()
-        except (ControllerDown, RemoteError):
-            pass
-        else:
-            if answer.controller.pid == agent.pid:
-                return answer
-    return asyncio.run(_found_out(local, launchd, agent))
+    """Of our controller, which answers at once; else of launchd and of every worker."""
+    with (
+        contextlib.suppress(ControllerDown, RemoteError),
+        HubClient(controller_url(local.config, local.paths)) as client,
+    ):
+        answer = client.status()
+        if _is_ours(answer.controller, local):
+            return answer
+    launchd.require_session()
+    return asyncio.run(_found_out(local, launchd, launchd.inspect(local.hub.controller_label)))
+
+
+def _is_ours(controller: ControllerView, local: LocalHub) -> bool:
+    """A controller of another hub may sit on the port. launchd is not asked: it may be what is slow."""
+    if controller.pid is None or controller.label != local.hub.controller_label:
+        return False
+    try:
+        return str(local.paths.config) in psutil.Process(controller.pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+def _unapplied(local: LocalHub) -> list[str]:
+    """What runs is not what hub.yaml says, in ways that only an install changes."""
+    strays = [label for label in installed_agents(local.paths) if label not in local.agents]
+    if not strays:
+        return []
+    return [f"Installed, but no longer in hub.yaml: {', '.join(strays)}. Apply that with: mlxhub install"]
 
 
 async def _found_out(local: LocalHub, launchd: Launchd, agent: AgentState) -> HubStatus:

@@ -9,7 +9,8 @@ import click
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import find_machine, launchd_of
 from mlxhub.files.machine import Machine
-from mlxhub.files.manifest import forget, read_manifest
+from mlxhub.files.manifest import forget, installed_agents
+from mlxhub.files.state import remove_file
 from mlxhub.launchd.reconcile import reconcile
 from mlxhub.launchd.supervisor import end_supervisor
 
@@ -22,13 +23,13 @@ def uninstall(file: Path | None, purge: bool) -> None:
     machine = find_machine(file)
     paths = machine.paths
     launchd = launchd_of(machine)
-    installed = read_manifest(paths.manifest)
+    installed = installed_agents(paths)
     if launchd.has_session():
         reconcile({}, owns=lambda _label: True, paths=paths, launchd=launchd)
     else:  # nothing can be loaded where there is no session: only files are left
         for label, plist in installed.items():
-            plist.unlink(missing_ok=True)
-            forget(paths.manifest, label)
+            remove_file(plist)
+            forget(paths, label)
     if machine.supervisor is not None:
         end_supervisor(paths)
         shutil.rmtree(paths.supervisor, ignore_errors=True)

@@ -19,8 +19,8 @@ from mlxhub.cli.running import jobs_stop, start_controller, workers_run
 from mlxhub.clients.hub import HubClient
 from mlxhub.core.agents import model_of
 from mlxhub.files.hub_yaml import read_hub_yaml
-from mlxhub.files.manifest import read_manifest
-from mlxhub.protocol.hub import ActionResult, BulkAction
+from mlxhub.files.manifest import installed_agents
+from mlxhub.protocol.hub import BulkAction
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -35,11 +35,8 @@ def start(file: Path | None, as_json: bool) -> None:
     launchd = launchd_of(machine)
     if local.paths.plist(local.hub.controller_label).is_file():
         ensure_supervisor(machine, launchd)
-    start_controller(local, launchd)
+    controller = start_controller(local, launchd)
     models = [model for model in local.hub.models.values() if model.config.default]
-    controller = ActionResult(
-        name="controller", ok=True, message=f"The controller runs at {controller_url(local.config)}"
-    )
     show_results([controller, *asyncio.run(workers_run(models, launchd))], as_json=as_json)
 
 
@@ -51,7 +48,7 @@ def stop(file: Path | None, as_json: bool) -> None:
     machine = find_machine(file)
     launchd = launchd_of(machine)
     launchd.require_session()
-    installed = read_manifest(machine.paths.manifest)
+    installed = installed_agents(machine.paths)
     # The controller first: it would start again, for the next request, what is stopped before it.
     controllers = asyncio.run(jobs_stop((label for label in installed if model_of(label) is None), launchd))
     workers = asyncio.run(jobs_stop((label for label in installed if model_of(label)), launchd))
@@ -92,7 +89,8 @@ def _bulk(action: BulkAction, line: str) -> click.Command:
 
 
 def _controller_url(file: Path | None) -> str:
-    return controller_url(read_hub_yaml(find_machine(file).paths.config))
+    paths = find_machine(file).paths
+    return controller_url(read_hub_yaml(paths.config), paths)
 
 
 COMMANDS = {

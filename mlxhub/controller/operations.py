@@ -178,10 +178,7 @@ def _refuse_other_labels(old: Hub, new: Hub) -> None:
     """The agents of the old labels would run on beside the new ones, on the same ports."""
     before, after = old.config.label_prefix, new.config.label_prefix
     if before != after:
-        message = (
-            f'label_prefix changed from "{before}" to "{after}". '
-            "Such a change needs: mlxhub uninstall (with the old prefix), then mlxhub install."
-        )
+        message = f'label_prefix changed from "{before}" to "{after}". Apply that with: mlxhub install'
         raise ConfigError((Fault("hub.yaml", None, message),))
 
 

@@ -140,18 +140,30 @@ def render_hub(
 
 def generation_of(plist: bytes) -> str | None:
     """The generation a plist of ours carries; None where these bytes are no plist of ours."""
+    return find_option(_arguments_of(plist), GENERATION_OPTION)
+
+
+def controller_address(plist: bytes) -> tuple[str, int] | None:
+    """Host and port of the controller that this plist starts; None where it starts none."""
+    arguments = _arguments_of(plist)
+    host, port = find_option(arguments, "--host"), find_option(arguments, "--port")
+    return None if host is None or port is None or not port.isdecimal() else (host, int(port))
+
+
+def find_option(arguments: Sequence[str], option: str) -> str | None:
+    """The argument that follows this one."""
+    if option not in arguments[:-1]:
+        return None
+    return arguments[arguments.index(option) + 1]
+
+
+def _arguments_of(plist: bytes) -> list[str]:
     try:
         properties = plistlib.loads(plist)
     except (plistlib.InvalidFileException, ExpatError, ValueError):
-        return None
+        return []
     arguments = properties.get("ProgramArguments") if isinstance(properties, dict) else None
-    return find_generation(arguments) if isinstance(arguments, list) else None
-
-
-def find_generation(arguments: Sequence[str]) -> str | None:
-    if GENERATION_OPTION not in arguments[:-1]:
-        return None
-    return arguments[arguments.index(GENERATION_OPTION) + 1]
+    return arguments if isinstance(arguments, list) else []
 
 
 def _program(runtime: Runtime, name: str) -> tuple[str, ...]:

@@ -114,6 +114,11 @@ class HubConfig(_Strict):
             raise ValueError(f"mlxhub serves this machine only: use {' or '.join(HOSTS)}")
         return host
 
+    @field_validator("models", mode="before")
+    @classmethod
+    def _nothing_is_no_models(cls, models: object) -> object:
+        return () if models is None else models
+
     @field_validator("label_prefix")
     @classmethod
     def _prefix_is_no_workers(cls, prefix: str) -> str:
@@ -161,8 +166,10 @@ def _fault(details: ErrorDetails, document: Document, source: str) -> Fault:
                 "beginning with a letter or digit."
             )
         case _:
-            said = details["msg"].removeprefix("Value error, ")
-            message = f"{key}{owner}: {said[0].lower()}{said[1:]} (it is {details['input']!r:.60})."
+            said = details["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+            said = re.sub("valid dictionary.*", "mapping, as in `name: value`", said)
+            subject = owner.removeprefix(" of ") if isinstance(location[-1], int) else f"{key}{owner}"
+            message = f"{subject}: {said[0].lower()}{said[1:]} (it is {details['input']!r:.60})."
     return Fault(source, document.line_of(location), message)
 
 

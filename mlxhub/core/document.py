@@ -9,6 +9,7 @@ from mlxhub.errors import Fault
 
 MAX_CHARACTERS = 1_000_000
 MAX_NODES = 20_000
+MAX_DEPTH = 20
 
 Location = tuple[str | int, ...]
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
@@ -63,6 +64,10 @@ class _Reader:
             if self._nodes == MAX_NODES + 1:
                 self._fault(node, "too many values (anchors that repeat themselves?).")
             return None
+        if len(location) > MAX_DEPTH:
+            self._fault(node, "too deep (an anchor that contains itself?).")
+            self._nodes = MAX_NODES + 1
+            return None
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, location)
         if isinstance(node, yaml.SequenceNode):
@@ -88,6 +93,9 @@ class _Reader:
             value: Hashable = self._scalars.construct_object(node)
         except (yaml.YAMLError, ValueError, OverflowError):
             value = object()
+        if isinstance(value, str) and not value.isprintable():
+            self._fault(node, f"{value!r:.60} has a control character, such as a line break. Take it out.")
+            return None
         if value is None or isinstance(value, bool | int | float | str):
             return value
         self._fault(node, f'"{node.value}" is neither text, a number nor true/false. Put it in quotes.')

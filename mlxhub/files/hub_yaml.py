@@ -1,17 +1,25 @@
 """hub.yaml on disk, and the ports it was promised."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, TypeAdapter
 
-from mlxhub.core.config import HubConfig, parse_config
+from mlxhub.core.config import HubConfig, Port, parse_config
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
 from mlxhub.errors import ConfigError, Fault
 from mlxhub.files.ports import is_free
 from mlxhub.files.state import hold_lock, read_state, write_state
 
-_PORTS = TypeAdapter(dict[str, int])
+
+def _each_once(ports: dict[str, int]) -> dict[str, int]:
+    if len(set(ports.values())) < len(ports):
+        raise ValueError("two models with one port")
+    return ports
+
+
+_PORTS = TypeAdapter(Annotated[dict[str, Port], AfterValidator(_each_once)])
 
 
 def read_hub_yaml(path: Path) -> HubConfig:

@@ -43,6 +43,20 @@ def make_private_directory(path: Path) -> None:
         raise StateUnwritable(str(path), error.strerror or str(error)) from error
 
 
+def require_writable(directory: Path) -> None:
+    """Raises StateUnwritable: better before the first step than half-way."""
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise StateUnwritable(str(directory), "Permission denied")
+
+
+def remove_file(path: Path) -> None:
+    """One that is not there is no error. Raises StateUnwritable."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateUnwritable(str(path), error.strerror or str(error)) from error
+
+
 def read_state(path: Path, adapter: TypeAdapter[T], default: T) -> T:
     """The default where there is no file. Raises StateUnreadable where there is one that makes no sense."""
     try:

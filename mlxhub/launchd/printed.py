@@ -2,7 +2,7 @@
 
 import re
 
-from mlxhub.core.agents import find_generation
+from mlxhub.core.agents import GENERATION_OPTION, find_option
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
 
@@ -32,7 +32,7 @@ def parse_print(text: str, label: str) -> AgentState:
         label=label,
         process=_process(fields),
         pid=_number(fields.get("pid")),
-        generation=None if arguments is None else find_generation(arguments),
+        generation=None if arguments is None else find_option(arguments, GENERATION_OPTION),
         plist_path=fields.get("path"),
         runs=_number(fields.get("runs")),
         last_exit=_last_exit(fields),

@@ -19,8 +19,14 @@ from mlxhub.core.plan import (
     make_plan,
 )
 from mlxhub.errors import LabelTaken, LaunchdError, PlanFailed
-from mlxhub.files.manifest import forget, read_manifest, record
-from mlxhub.files.state import hold_lock, make_private_directory, write_atomically
+from mlxhub.files.manifest import forget, installed_agents, record
+from mlxhub.files.state import (
+    hold_lock,
+    make_private_directory,
+    remove_file,
+    require_writable,
+    write_atomically,
+)
 from mlxhub.launchd.contract import Launchd
 
 # launchd refuses plists that others may write; all else is our own.
@@ -41,7 +47,8 @@ def reconcile(
 
     `owns` narrows the labels of the manifest that may be removed. One reconciliation runs at a time, and one
     that was cut short is finished by the next. An agent that launchd refuses does not keep the others from
-    their steps: raises PlanFailed at the end. Raises LabelTaken before the first step.
+    their steps: raises PlanFailed at the end. Raises LabelTaken and
+    StateUnwritable before the first step.
     """
     launchd.require_session()
     if dry_run:
@@ -50,6 +57,7 @@ def reconcile(
         plan = make_plan(desired, observe(desired, owns=owns, paths=paths, launchd=launchd))
         for directory in (paths.agents, paths.logs, paths.working_directory):
             make_private_directory(directory)
+            require_writable(directory)
         _carry_out(plan, paths, launchd)
     return plan
 
@@ -58,7 +66,7 @@ def observe(
     desired: Iterable[str], *, owns: Callable[[str], bool], paths: Paths, launchd: Launchd
 ) -> dict[str, ObservedAgent]:
     """Every label that is desired or that we once wrote."""
-    ours = read_manifest(paths.manifest)
+    ours = installed_agents(paths)
     labels = dict.fromkeys([*desired, *(label for label in ours if owns(label))])
     return {label: _observe_one(label, paths, launchd) for label in labels}
 
@@ -96,10 +104,10 @@ def _take(step: Step, paths: Paths, launchd: Launchd) -> None:
         case Bootout(label):
             launchd.bootout(label)
         case RemovePlist(label):
-            paths.plist(label).unlink(missing_ok=True)
-            forget(paths.manifest, label)
+            remove_file(paths.plist(label))
+            forget(paths, label)
         case WritePlist(label, plist):
-            record(paths.manifest, label, paths.plist(label))
+            record(paths, label)
             write_atomically(paths.plist(label), plist, mode=PLIST_MODE)
             _touch_private(Path(plistlib.loads(plist)["StandardOutPath"]))
         case Bootstrap(label, generation):

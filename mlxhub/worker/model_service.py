@@ -13,6 +13,7 @@ from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SEC
 from mlxhub.errors import (
     Draining,
     GenerationFailed,
+    InvalidRequest,
     LoadFailed,
     MlxhubError,
     ModelBusy,
@@ -181,6 +182,10 @@ class ModelService:
                 raise NotLoaded(self.settings.name)
             self._raise_kept_failure()
         limit = self.settings.max_concurrency + self.settings.queue_size
+        if rows > limit:
+            raise InvalidRequest(
+                f"This asks for {rows} answers at once. This model takes and queues {limit} at most.", "n"
+            )
         if self.rows + rows > limit:
             raise QueueFull(max(0, self.rows - self.settings.max_concurrency))
         self.counters.requests += 1

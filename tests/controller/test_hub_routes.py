@@ -216,8 +216,7 @@ async def test_a_reload_with_another_label_prefix_is_refused_before_anything_cha
     response = await hub.post("/hub/reload")
     assert response.status_code == 422
     assert response.json()["error"]["message"] == (
-        'hub.yaml: label_prefix changed from "io.mlxhub" to "org.other". '
-        "Such a change needs: mlxhub uninstall (with the old prefix), then mlxhub install."
+        'hub.yaml: label_prefix changed from "io.mlxhub" to "org.other". Apply that with: mlxhub install'
     )
     assert hub.reconciled == []
     assert (await hub.chat("beta")).status_code == 200

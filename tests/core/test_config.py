@@ -53,6 +53,14 @@ def test_a_model_is_found_by_name_and_by_alias() -> None:
             "choose another (it is 'controller').",
         ),
         (
+            'log_path: "l\\x01"\n',
+            "hub.yaml:1: 'l\\x01' has a control character, such as a line break. Take it out.",
+        ),
+        (
+            "models: [a]\n",
+            "hub.yaml:1: model no. 1: input should be a mapping, as in `name: value` (it is 'a').",
+        ),
+        (
             "label_prefix: io.worker.x\n",
             'hub.yaml:1: label_prefix: ".worker." stands between prefix and name of models: leave it out '
             "(it is 'io.worker.x').",
@@ -115,6 +123,15 @@ def test_broken_yaml_names_the_line() -> None:
 def test_anchors_that_repeat_themselves_are_refused() -> None:
     layers = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9))
     assert any("too many values" in fault for fault in faults_of("l0: &l0 [x]\n" + layers))
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]\n", "a: &a {b: *a}\n"])
+def test_an_anchor_that_contains_itself_is_a_fault(text: str) -> None:
+    assert any("too deep" in fault for fault in faults_of(text))
+
+
+def test_a_model_list_without_entries_is_empty() -> None:
+    assert parse_config("models:\n").models == ()
 
 
 @given(st.text(max_size=200))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlxhub.core.paths import Paths
-from mlxhub.errors import ConfigError
+from mlxhub.errors import ConfigError, StateUnreadable
 from mlxhub.files.hub_yaml import missing_models, promised_ports, read_hub_yaml
 from mlxhub.files.ports import is_free, port_holder
 
@@ -84,3 +84,12 @@ def test_a_model_directory_that_is_not_there_is_warned_of(paths: Paths) -> None:
     assert warnings == [
         'model "a": there is no directory /nowhere/at/all. It cannot be loaded until there is one.'
     ]
+
+
+@pytest.mark.parametrize("damaged", ['{"a": 99999999}', '{"a": -1}', '{"a": 20001, "b": 20001}', "{"])
+def test_damaged_promises_are_named_with_their_file(paths: Paths, damaged: str) -> None:
+    write(paths, "a", "b")
+    paths.state.mkdir()
+    paths.ports.write_text(damaged)
+    with pytest.raises(StateUnreadable, match=r"ports\.json cannot be read"):
+        promised_ports(read_hub_yaml(paths.config), paths)

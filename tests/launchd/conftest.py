@@ -35,6 +35,7 @@ def standin(root: Path) -> Iterator[Launchctl]:
     """Its jobs end with it."""
     (root / "agents").mkdir()
     command = [sys.executable, "-m", "mlxhub.standin.daemon", "--state", str(root / "state")]
+    command += ["--clock-scale", "10"]  # a throttle of ten seconds takes one
     daemon = subprocess.Popen([*command, "--agents", str(root / "login")], stderr=subprocess.DEVNULL)
     try:
         client = Launchctl(

@@ -9,7 +9,7 @@ from mlxhub.core.agents import RenderedAgent
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Change, Plan
 from mlxhub.errors import LabelTaken, LaunchctlFailed, NoSession, PlanFailed
-from mlxhub.files.manifest import read_manifest
+from mlxhub.files.manifest import installed_agents
 from mlxhub.launchd.reconcile import reconcile
 from tests.fakes.launchd import FakeLaunchd
 
@@ -32,6 +32,7 @@ def agents(paths: Paths, *labels: str, generation: str = "g1") -> dict[str, Rend
             "Label": label,
             "ProgramArguments": ["/bin/true", "--generation", generation],
             "KeepAlive": {"SuccessfulExit": False},
+            "WorkingDirectory": str(paths.working_directory),
             "StandardOutPath": str(paths.logs / "stdio" / f"{label}.log"),
         }
         made[label] = RenderedAgent(label, plistlib.dumps(properties), generation, eager=True)
@@ -49,7 +50,7 @@ def assert_as_desired(desired: dict[str, RenderedAgent], paths: Paths, launchd: 
     assert {label: job.generation for label, job in launchd.jobs.items()} == {
         label: agent.generation for label, agent in desired.items()
     }
-    assert read_manifest(paths.manifest).keys() == desired.keys()
+    assert installed_agents(paths).keys() == desired.keys()
 
 
 def test_install_change_and_uninstall_are_one_function(paths: Paths) -> None:
@@ -143,4 +144,14 @@ def test_only_what_was_written_is_removed(paths: Paths) -> None:
     (paths.agents / "com.example.theirs.plist").write_bytes(b"theirs")
     bring(agents(paths, "a"), paths, launchd)
     bring({}, paths, launchd)
+    assert [path.name for path in paths.agents.iterdir()] == ["com.example.theirs.plist"]
+
+
+def test_a_lost_manifest_loses_no_agent(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a", "b"), paths, launchd)
+    (paths.agents / "com.example.theirs.plist").write_bytes(plistlib.dumps({"Label": "com.example.theirs"}))
+    paths.manifest.unlink()
+    bring({}, paths, launchd)
+    assert launchd.jobs == {}
     assert [path.name for path in paths.agents.iterdir()] == ["com.example.theirs.plist"]
