@@ -42,8 +42,7 @@ def worker(
             Fault("settings", None, f"{'.'.join(map(str, e['loc']))}: {e['msg']}") for e in error.errors()
         )
         raise ConfigError(faults) from error
-    # Here, not above: `mlxhub --help` must not pay for the worker's imports.
-    from mlxhub.worker.main import run_worker  # noqa: PLC0415
+    from mlxhub.worker.main import run_worker  # noqa: PLC0415 - the controller does not pay for it
 
     sys.exit(run_worker(chosen, generation))
 
@@ -66,7 +65,7 @@ def controller(
     generation: str,
 ) -> None:
     """Run the controller in the foreground."""
-    from mlxhub.cli.wiring import wire_controller  # noqa: PLC0415
+    from mlxhub.cli.wiring import wire_controller  # noqa: PLC0415 - nor a worker for this
 
     sys.exit(wire_controller(own_file or file, host, port, log_level, log_file, generation))
 

@@ -91,7 +91,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
-    fault: _HasErrors = error  # type: ignore[assignment]
+    fault: _HasErrors = error  # type: ignore[assignment]  # the classes it is installed for have it
     return error_response(invalid_request(fault))
 
 
