@@ -1,6 +1,7 @@
 """Jobs over time: restarts, throttle, ends, and what a process is given."""
 
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -250,8 +251,8 @@ def test_a_connection_starts_a_job_that_has_a_socket(mac):
 
 def test_a_job_can_remove_itself_through_a_detached_helper(mac):
     out = mac.home / "out"
-    bootout = f"{sys.executable} -I -S {mac.launchctl} bootout {mac.target}"
-    helper = f"MLXHUB_LAUNCHD_STATE={mac.state} {bootout} >{out} 2>&1"
+    bootout = shlex.join([sys.executable, "-I", "-S", str(mac.launchctl), "bootout", mac.target])
+    helper = f"MLXHUB_LAUNCHD_STATE={shlex.quote(str(mac.state))} {bootout} >{shlex.quote(str(out))} 2>&1"
     code = (
         f"import subprocess, time; subprocess.Popen(['/bin/sh', '-c', {helper!r}], start_new_session=True);"
         "time.sleep(60)"
