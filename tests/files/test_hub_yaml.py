@@ -12,17 +12,6 @@ from mlxhub.files.hub_yaml import missing_models, promised_ports, read_hub_yaml
 from mlxhub.files.ports import is_free, port_holder
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(
-        config=tmp_path / "hub.yaml",
-        state=tmp_path / "state",
-        logs=tmp_path / "logs",
-        agents=tmp_path / "LaunchAgents",
-        supervisor=tmp_path / "launchd",
-    )
-
-
 def write(paths: Paths, *names: str, start: int = 20_000) -> None:
     models = "".join(f"  - {{name: {name}, model_path: builtin:demo}}\n" for name in names)
     paths.config.write_text(f"model_starting_port: {start}\nmodels:\n{models}")

@@ -14,17 +14,6 @@ from mlxhub.launchd.reconcile import reconcile
 from tests.fakes.launchd import FakeLaunchd
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return Paths(
-        config=tmp_path / "hub.yaml",
-        state=tmp_path / "state",
-        logs=tmp_path / "logs",
-        agents=tmp_path / "LaunchAgents",
-        supervisor=tmp_path / "launchd",
-    )
-
-
 def agents(paths: Paths, *labels: str, generation: str = "g1") -> dict[str, RenderedAgent]:
     made = {}
     for label in labels:
