@@ -18,5 +18,6 @@ def paths(tmp_path: Path) -> Paths:
         state=tmp_path / "state",
         logs=tmp_path / "logs",
         agents=tmp_path / "LaunchAgents",
+        programs=tmp_path / "bin",
         supervisor=tmp_path / "launchd",
     )

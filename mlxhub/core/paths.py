@@ -6,12 +6,16 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """All absolute. `supervisor` is the stand-in's directory; a Mac has none of its files."""
+    """All absolute. `supervisor` is the stand-in's directory; a Mac has none of its files.
+
+    `programs` holds the executables that plists name, at places that no upgrade moves.
+    """
 
     config: Path
     state: Path
     logs: Path
     agents: Path
+    programs: Path
     supervisor: Path
 
     def with_logs(self, log_path: str | None, home: Path) -> "Paths":
@@ -28,6 +32,19 @@ class Paths:
     def last_words(self, name: str) -> Path:
         """Where launchd puts stdout and stderr: tracebacks of a process that could not even log."""
         return self.logs / "stdio" / f"{name}.log"
+
+    def runs(self, name: str) -> Path:
+        """When a model's process (or the controller) was started, and how it ended."""
+        return self.state / "runs" / f"{name}.json"
+
+    def parked(self, name: str) -> Path:
+        """Why it stays down: the first line for people in a hurry, then the evidence. Absent: it may run."""
+        return self.state / "parked" / f"{name}.txt"
+
+    @property
+    def generations(self) -> Path:
+        """What was applied, the last few times."""
+        return self.state / "generations"
 
     @property
     def working_directory(self) -> Path:

@@ -87,6 +87,7 @@ def _paths(is_mac: bool, home: Path, environ: Mapping[str, str]) -> Paths:
             state=root / "state",
             logs=root / "logs",
             agents=root / "LaunchAgents",
+            programs=root / "bin",
             supervisor=root / "launchd",
         )
     config = Path(platformdirs.user_config_dir("mlxhub"))
@@ -96,6 +97,7 @@ def _paths(is_mac: bool, home: Path, environ: Mapping[str, str]) -> Paths:
         state=state / "state" if is_mac else state,
         logs=Path(platformdirs.user_log_dir("mlxhub")),
         agents=home / "Library/LaunchAgents" if is_mac else state / "LaunchAgents",
+        programs=Path(platformdirs.user_data_dir("mlxhub")) / "bin",
         supervisor=state / "launchd",
     )
 

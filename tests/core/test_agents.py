@@ -22,6 +22,7 @@ PATHS = Paths(
     state=SUPPORT / "state",
     logs=HOME / "Library/Logs/mlxhub",
     agents=HOME / "Library/LaunchAgents",
+    programs=SUPPORT / "bin",
     supervisor=SUPPORT / "launchd",
 )
 RUNTIME = Runtime(

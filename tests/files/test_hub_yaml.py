@@ -1,9 +1,11 @@
 """hub.yaml on disk, and promises that outlive it."""
 
 import json
+import os
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlxhub.core.paths import Paths
@@ -56,8 +58,9 @@ def test_the_holder_of_a_port_is_named() -> None:
         port = server.getsockname()[1]
         holder = port_holder(port)
         assert holder is not None
-        assert holder.command is not None
-        assert "pytest" in holder.command
+        assert holder.pid == os.getpid()
+        assert holder.command
+        assert " ".join(psutil.Process().cmdline()).startswith(holder.command)
     assert is_free(port)
 
 
