@@ -6,7 +6,9 @@ MlxhubError
 │   ├── PlanFailed         some agents could not be brought to what is wanted; the others were
 │   ├── NoSession          there is no gui domain to run agents in
 │   ├── LaunchctlTimeout   a call or the fact it should bring about took too long
+│   ├── AgentDisabled      somebody switched it off with `launchctl disable`
 │   └── LaunchctlFailed    the fact did not come about; carries what launchctl said
+│       └── LoadingRefused launchd does not take the definition at all
 ├── HubError
 │   ├── ControllerDown     nothing answers on the controller's port
 │   ├── LockTimeout        another mlxhub is changing the hub
@@ -36,7 +38,9 @@ from dataclasses import dataclass
 
 
 class MlxhubError(Exception):
-    """The root. Its text is for a person: what, where, what to do next."""
+    """The root. Its text is for a person: what, where, what to do next. `evidence`: lines that show it."""
+
+    evidence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,39 @@ class LaunchctlTimeout(LaunchdError):
         self.seconds = seconds
 
 
-class LaunchctlFailed(LaunchdError):
-    """`evidence` is what launchctl printed, for the person who has to find out why."""
+class AgentDisabled(LaunchdError):
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"{label} was switched off with `launchctl disable`, and only a person switches it on again: "
+            "mlxhub install, or mlxhub start"
+        )
+        self.label = label
 
-    def __init__(self, what: str, code: int, evidence: str) -> None:
-        super().__init__(f"{what} failed (launchctl said {code}). {evidence}".rstrip())
+
+class LaunchctlFailed(LaunchdError):
+    """Its evidence is what launchd says, and where to look further."""
+
+    def __init__(self, what: str, code: int, reason: str, evidence: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{what} failed (launchctl said {code}). {reason}".rstrip())
         self.what = what
         self.code = code
         self.evidence = evidence
+
+
+class LoadingRefused(LaunchctlFailed):
+    def __init__(self, what: str, code: int, reason: str, evidence: tuple[str, ...] = ()) -> None:
+        hint = (
+            "On a Mac: is mlxhub switched on under System Settings > General > Login Items & Extensions? "
+            "Then run: mlxhub install"
+        )
+        super().__init__(what, code, f"{reason} {hint}".lstrip(), evidence)
 
 
 class PlanFailed(LaunchdError):
     def __init__(self, failures: dict[str, LaunchdError]) -> None:
         super().__init__("\n".join(f"{label}: {failure}" for label, failure in failures.items()))
         self.failures = failures
+        self.evidence = tuple(line for failure in failures.values() for line in failure.evidence)
 
 
 class HubError(MlxhubError):

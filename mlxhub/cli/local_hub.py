@@ -58,6 +58,7 @@ def launchd_of(machine: Machine) -> Launchctl:
         uid=machine.uid,
         environment=machine.launchctl_environment,
         no_session_hint=machine.session_hint,
+        log_hint=machine.launchd_log,
     )
 
 

@@ -78,6 +78,8 @@ def main() -> None:
         sys.exit(EXIT_FAILED)
     except MlxhubError as error:
         flash(Tone.ERROR, str(error))
+        for line in error.evidence:
+            click.echo(f"        {line}", err=True)
         sys.exit(EXIT_NO_SESSION if isinstance(error, NoSession) else EXIT_FAILED)
     except OSError as error:  # a file or directory that the user's rights do not reach
         flash(Tone.ERROR, f"{error.filename or 'mlxhub'}: {error.strerror or error}.")

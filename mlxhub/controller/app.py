@@ -23,6 +23,7 @@ from mlxhub.controller.forwarding import Forwarder
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
+from mlxhub.controller.repairs import Repairs
 from mlxhub.controller.routes.health import health_routes
 from mlxhub.controller.routes.hub import hub_routes
 from mlxhub.controller.routes.openai import openai_routes
@@ -44,12 +45,14 @@ class Controller:
     observer: Observer
     dispatcher: Dispatcher
     operations: Operations
+    repairs: Repairs
 
     async def run(self) -> None:
         """Until cancelled: what goes on without being asked."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.observer.run())
             tasks.create_task(self.dispatcher.watch())
+            tasks.create_task(self.repairs.run())
 
 
 def make_controller(
@@ -78,7 +81,10 @@ def make_controller(
     api.include_router(health_routes(lambda: observer.has_seen_all))
     api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
     app = RequestIdMiddleware(_by_path(UnexpectedErrors(Forwarder(dispatcher)), api))
-    return Controller(app=app, observer=observer, dispatcher=dispatcher, operations=operations)
+    repairs = Repairs(in_use, observer, operations)
+    return Controller(
+        app=app, observer=observer, dispatcher=dispatcher, operations=operations, repairs=repairs
+    )
 
 
 def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:

@@ -14,6 +14,7 @@ from mlxhub.controller.observer import Observer
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.controller.single_flight import SingleFlight
 from mlxhub.core.agents import BY_HAND
+from mlxhub.core.repair import Repair
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.processes import start_process, stop_process
@@ -95,6 +96,14 @@ class Operations:
     async def start(self, name: str, *, enable: bool) -> WorkerStatus:
         """Once for all who ask at the same time. `enable`: a person asked for it."""
         return await self._starts.run((name, enable), lambda: self._start(name, enable))
+
+    async def repair(self, name: str, repair: Repair) -> int:
+        """The pid it runs with then. Raises what `start_process` does."""
+        async with self._changing[name]:
+            model = self._hub.value.named(name)
+            if repair is Repair.REINSTALL:
+                await asyncio.to_thread(self._outside.launchd.bootout, model.label)
+            return (await self._start_now(model, enable=False)).pid
 
     async def reload(self) -> ReloadResult:
         """Raises ConfigError and changes nothing where hub.yaml has faults or another label_prefix."""

@@ -4,10 +4,17 @@ from dataclasses import dataclass
 
 from mlxhub.core.lifecycle import ProcessState
 
+# The program is another than the one whose signature launchd remembers since bootstrap.
+CODE_CHANGED = "OS_REASON_CODESIGNING"
+
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """What launchd says of one label. `generation` is the definition hash in the loaded argv."""
+    """What launchd says of one label. `generation` is the definition hash in the loaded argv.
+
+    `exit_reason` is launchd's own word for the last end, where it has one. `pended`: launchd wants to start
+    it and does not, because its domain only starts what is demanded.
+    """
 
     label: str
     process: ProcessState
@@ -16,6 +23,14 @@ class AgentState:
     plist_path: str | None = None
     runs: int | None = None
     last_exit: str | None = None
+    exit_reason: str | None = None
+    pended: bool = False
+
+    @property
+    def broken(self) -> bool:
+        """No start of this definition can succeed; one that is loaded anew may."""
+        unsigned = self.exit_reason is not None and self.exit_reason.startswith(CODE_CHANGED)
+        return self.pid is None and (self.process is ProcessState.FAILED or unsigned)
 
     @property
     def loaded(self) -> bool:

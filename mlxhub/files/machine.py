@@ -32,6 +32,10 @@ _INHERITED = (
 _AGENT_PATH = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _STANDIN = Path(__file__).parents[1] / "standin"
 _LOG_IN = "Log in at this Mac's screen once (or turn on automatic login), then try again."
+_SHOW_LOG = (
+    "/usr/bin/log show --last 10m --style compact --info "
+    """--predicate 'process == "launchd" OR process == "xpcproxy"'"""
+)
 _START_SUPERVISOR = "Start the supervisor with: mlxhub start (the first time: mlxhub install)"
 
 
@@ -39,7 +43,8 @@ _START_SUPERVISOR = "Start the supervisor with: mlxhub start (the first time: ml
 class Machine:
     """`supervisor`: the argv that starts the stand-in, None where the system has a launchd.
 
-    `session_hint` tells a person how to get a session where there is none.
+    `session_hint` tells a person how to get a session where there is none, `launchd_log` how to read what
+    launchd itself logs.
     """
 
     uid: int
@@ -50,6 +55,7 @@ class Machine:
     launchctl_environment: Mapping[str, str]
     supervisor: tuple[str, ...] | None
     session_hint: str
+    launchd_log: str
     refuses_root: bool
 
 
@@ -74,6 +80,7 @@ def this_machine(config: Path | None = None) -> Machine:
         launchctl_environment=dict(environ) | {SUPERVISOR_STATE_VARIABLE: str(paths.supervisor)},
         supervisor=None if has_launchd else _supervisor(paths, environ.get(SUPERVISOR_SEED_VARIABLE, "0")),
         session_hint=_LOG_IN if is_mac else _START_SUPERVISOR,
+        launchd_log=_SHOW_LOG if has_launchd else str(paths.supervisor_log),
         refuses_root=is_mac,
     )
 

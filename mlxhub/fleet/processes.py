@@ -39,6 +39,10 @@ async def start_process(
     installed), WorkerSilent (it runs and says nothing in time) or LaunchdError.
     """
     before = await asyncio.to_thread(launchd.inspect, model.label)
+    if enable and (before.broken or before.process is ProcessState.THROTTLED):
+        # Loaded anew, launchd forgets its throttle and the program it knew.
+        await asyncio.to_thread(launchd.bootout, model.label)
+        before = await asyncio.to_thread(launchd.inspect, model.label)
     if not before.loaded:
         await asyncio.to_thread(_bootstrap, model, launchd, enable)
     if before.pid is None:

@@ -107,6 +107,11 @@ def _error(model: HubModel, facts: ModelFacts, now: Clocks) -> str | None:
         case ProcessState.THROTTLED | ProcessState.FAILED if facts.agent is not None:
             ended = facts.agent.last_exit or "it is not said how"
             return f"its process ended ({ended}). Its log: {model.log}"
+        case ProcessState.NOT_INSTALLED:
+            return (
+                "launchd does not have it: it was never installed, was booted out, or is switched off in a "
+                "Mac's Login Items. Install it with: mlxhub install"
+            )
         case ProcessState.UNKNOWN:
             return facts.launchd_error
     return None if facts.worker is None or facts.silent else facts.worker.error

@@ -18,8 +18,15 @@ class Launchd(Protocol):
     def inspect(self, label: str) -> AgentState:
         """What launchd knows now. Unreadable output is ProcessState.UNKNOWN."""
 
+    def is_disabled(self, label: str) -> bool:
+        """Whether somebody switched this label off with `launchctl disable`."""
+
     def bootstrap(self, plist: Path, label: str, generation: str) -> None:
-        """Load this definition; done when `inspect` shows this generation."""
+        """Load this definition; done when `inspect` shows this generation.
+
+        Raises AgentDisabled where somebody switched the label off, LoadingRefused where launchd does not
+        have it at all.
+        """
 
     def bootout(self, label: str) -> None:
         """Stop and unload; done when the label is unknown to launchd."""

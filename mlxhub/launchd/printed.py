@@ -10,6 +10,7 @@ from mlxhub.core.observed import AgentState
 _FIELD = re.compile(r"^\t([^\t={}][^={}]*?) = (.*)$")
 _ARGUMENTS_BEGIN = "\targuments = {"
 _BLOCK_END = "\t}"
+_OVERRIDE = re.compile(r'^\s*"([^"]+)" => (disabled|enabled|true|false)\s*$')
 _NEVER_EXITED = "(never exited)"
 # What launchd's own trampoline reports when it could not set a job up; our programs never use it.
 _SETUP_FAILED = "78"
@@ -36,7 +37,15 @@ def parse_print(text: str, label: str) -> AgentState:
         plist_path=fields.get("path"),
         runs=_number(fields.get("runs")),
         last_exit=_last_exit(fields),
+        exit_reason=fields.get("last exit reason"),
+        pended="pended nondemand spawn" in fields,
     )
+
+
+def parse_disabled(text: str) -> dict[str, bool]:
+    """What `print-disabled` lists: whether a label is disabled. One that is not listed is not."""
+    matches = (_OVERRIDE.match(line) for line in text.splitlines())
+    return {match[1]: match[2] in ("disabled", "true") for match in matches if match}
 
 
 def _process(fields: dict[str, str]) -> ProcessState:

@@ -11,7 +11,7 @@ from typing import Protocol
 from mlxhub.core.agents import generation_of
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
-from mlxhub.errors import LaunchctlFailed, LaunchctlTimeout, NoSession
+from mlxhub.errors import AgentDisabled, LaunchctlFailed, LaunchctlTimeout, LoadingRefused, NoSession
 
 
 class Program(Protocol):
@@ -43,6 +43,7 @@ class Job:
     pid: int | None = None
     runs: int = 0
     last_exit: str | None = None
+    pended: bool = False
 
 
 @dataclass
@@ -51,7 +52,9 @@ class FakeLaunchd:
 
     `session` off: NoSession everywhere. `silent`: labels whose `inspect` times out. `unreadable`: labels of
     which launchd prints nothing that is understood but that they are loaded. `throttle`: an end that
-    KeepAlive answers with a start leaves the job throttled instead (until `release`).
+    KeepAlive answers with a start leaves the job throttled instead (until `release`). `disabled`: labels that
+    somebody switched off. `on_demand_only`: KeepAlive's starts are pended. `stale`: labels whose program is
+    another than the one launchd knows, until they are loaded anew.
     """
 
     programs: Mapping[str, Program] = field(default_factory=dict)
@@ -59,6 +62,9 @@ class FakeLaunchd:
     silent: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
     throttle: bool = False
+    disabled: set[str] = field(default_factory=set)
+    on_demand_only: bool = False
+    stale: set[str] = field(default_factory=set)
     jobs: dict[str, Job] = field(default_factory=dict)
     calls: list[tuple[str, str]] = field(default_factory=list)
 
@@ -88,12 +94,16 @@ class FakeLaunchd:
                 plist_path=str(job.plist),
                 runs=job.runs,
                 last_exit=job.last_exit,
+                exit_reason="OS_REASON_CODESIGNING" if label in self.stale and job.pid is None else None,
+                pended=job.pended,
             )
 
     def bootstrap(self, plist: Path, label: str, generation: str) -> None:
         self._called("bootstrap", label)
+        if label in self.disabled and label not in self.jobs:
+            raise AgentDisabled(label)
         if not plist.is_file():
-            raise LaunchctlFailed(f"bootstrap of {label}", 5, "Input/output error")
+            raise LoadingRefused(f"bootstrap of {label}", 5, "Input/output error")
         with self._lock:
             starts = label not in self.jobs and self._load(plist, label)
             loaded = self.jobs[label].generation
@@ -102,10 +112,15 @@ class FakeLaunchd:
         if loaded not in (generation, None):
             raise LaunchctlFailed(f"bootstrap of {label}", 37, f"Generation {loaded} is loaded.")
 
+    def is_disabled(self, label: str) -> bool:
+        self.require_session()
+        return label in self.disabled
+
     def bootout(self, label: str) -> None:
         self._called("bootout", label)
         with self._lock:
             job = self.jobs.pop(label, None)
+            self.stale.discard(label)
         if job is not None and job.pid is not None:
             self._program(label).signal(self, label, "SIGTERM")
 
@@ -127,6 +142,7 @@ class FakeLaunchd:
 
     def enable(self, label: str) -> None:
         self._called("enable", label)
+        self.disabled.discard(label)
 
     def end(self, label: str, last_exit: str) -> None:
         """The process of this label ended, for instance with "exit 0", "exit 75" or "signal Killed"."""
@@ -135,7 +151,9 @@ class FakeLaunchd:
             if job is None or job.pid is None:
                 return
             job.pid, job.last_exit = None, last_exit
-            restart = job.keep_alive and last_exit != "exit 0"
+            restart = job.keep_alive and last_exit != "exit 0" and label not in self.stale
+            job.pended = restart and self.on_demand_only
+            restart = restart and not self.on_demand_only
             job.process = ProcessState.THROTTLED if restart and self.throttle else ProcessState.STOPPED
         if restart and not self.throttle:
             self._start(label)
@@ -164,6 +182,7 @@ class FakeLaunchd:
             job = self.jobs[label]
             job.pid = next(self._pids)
             job.runs += 1
+            job.pended = False
             job.process = ProcessState.RUNNING
             pid = job.pid
         self._program(label).start(self, label, pid)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from mlxhub.core.lifecycle import ProcessState
-from mlxhub.errors import LaunchctlFailed
+from mlxhub.errors import AgentDisabled, LaunchctlFailed, LoadingRefused
 from mlxhub.launchd.contract import Launchd
 from tests.eventually import eventually
+from tests.launchd.conftest import SwitchOff
 
 LABEL = f"io.mlxhub.contract.{os.getpid()}"
 # Ends with exit 0 on SIGTERM, as our programs do; the file tells that the handler is there.
@@ -117,6 +118,26 @@ class TestContract:
         with pytest.raises(LaunchctlFailed, match="bootstrap"):
             launchd.bootstrap(changed, LABEL, "g2")
         assert launchd.inspect(LABEL) == before
+
+    def test_what_was_switched_off_is_loaded_after_enable_only(
+        self, launchd: Launchd, switch_off: SwitchOff, tmp_path: Path, ready: Path
+    ) -> None:
+        plist = write_plist(tmp_path, ready, eager=False)
+        assert not launchd.is_disabled(LABEL)
+        switch_off(LABEL)
+        assert launchd.is_disabled(LABEL)
+        with pytest.raises(AgentDisabled, match="mlxhub start"):
+            launchd.bootstrap(plist, LABEL, "g1")
+        assert launchd.inspect(LABEL).process is ProcessState.NOT_INSTALLED
+        launchd.enable(LABEL)
+        assert not launchd.is_disabled(LABEL)
+        launchd.bootstrap(plist, LABEL, "g1")
+        assert launchd.inspect(LABEL).loaded
+
+    def test_a_plist_that_is_not_there_is_refused(self, launchd: Launchd, tmp_path: Path) -> None:
+        with pytest.raises(LoadingRefused, match="Login Items"):
+            launchd.bootstrap(tmp_path / "absent.plist", LABEL, "g1")
+        assert launchd.inspect(LABEL).process is ProcessState.NOT_INSTALLED
 
     def test_kickstart_of_what_is_not_loaded_fails_with_the_evidence(self, launchd: Launchd) -> None:
         with pytest.raises(LaunchctlFailed, match="kickstart"):

@@ -4,7 +4,7 @@ import pytest
 
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
-from mlxhub.launchd.printed import parse_print
+from mlxhub.launchd.printed import parse_disabled, parse_print
 
 LABEL = "io.mlxhub.worker.demo"
 RUNNING = f"""gui/501/{LABEL} = {{
@@ -81,6 +81,28 @@ def test_a_running_job_is_read() -> None:
 def test_states_are_told_apart(lines: list[str], process: ProcessState, last_exit: str | None) -> None:
     state = parse_print(printed(*lines), LABEL)
     assert (state.process, state.last_exit, state.loaded) == (process, last_exit, True)
+
+
+def test_launchds_own_word_for_an_end_is_read_beside_the_signal() -> None:
+    lines = ["state = spawn scheduled", "last terminating signal = Killed: 9"]
+    state = parse_print(printed(*lines, "last exit reason = OS_REASON_CODESIGNING, 0x1"), LABEL)
+    assert (state.last_exit, state.exit_reason) == ("signal Killed", "OS_REASON_CODESIGNING, 0x1")
+    assert state.broken
+    assert not parse_print(printed(*lines), LABEL).broken
+
+
+def test_a_start_that_launchd_holds_back_is_told() -> None:
+    held = parse_print(printed("state = not running", "pended nondemand spawn = speculative"), LABEL)
+    assert (held.process, held.pended) == (ProcessState.STOPPED, True)
+
+
+def test_the_list_of_disabled_labels_is_read_in_both_spellings() -> None:
+    text = (
+        "\tdisabled services = {\n"
+        '\t\t"com.apple.x" => disabled\n\t\t"a" => enabled\n\t\t"b" => true\n\t\t"c" => false\n\t}\n'
+    )
+    assert parse_disabled(text) == {"com.apple.x": True, "a": False, "b": True, "c": False}
+    assert parse_disabled("Bad request.\n") == {}
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", RUNNING.replace(LABEL, "other"), RUNNING[:-2]])
