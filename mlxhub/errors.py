@@ -14,11 +14,12 @@ MlxhubError
 │   ├── LockTimeout        another mlxhub is changing the hub
 │   ├── StateUnreadable    a file that mlxhub wrote is damaged
 │   ├── StateUnwritable    a file or directory of ours cannot be made
-│   ├── LabelTaken         launchd runs another hub's agent under a label of ours
+│   ├── PlanRefused        a file or a label in the way is not ours, or somebody edited it
 │   └── PortHeld           a stranger listens on a port of ours
 ├── ModelError
 │   ├── UnknownModel       no such name or alias
 │   ├── ModelNotRunning    its process is down and may not or could not be started
+│   ├── ModelFailed        it is kept down until a person starts it
 │   ├── WorkerSilent       its process does not answer
 │   ├── LoadFailed         its weights could not be brought into memory
 │   ├── NotLoaded          it is not in memory and may not be loaded on demand
@@ -108,7 +109,7 @@ class LoadingRefused(LaunchctlFailed):
 
 
 class PlanFailed(LaunchdError):
-    def __init__(self, failures: dict[str, LaunchdError]) -> None:
+    def __init__(self, failures: dict[str, MlxhubError]) -> None:
         super().__init__("\n".join(f"{label}: {failure}" for label, failure in failures.items()))
         self.failures = failures
         self.evidence = tuple(line for failure in failures.values() for line in failure.evidence)
@@ -146,14 +147,16 @@ class StateUnwritable(HubError):
         self.reason = reason
 
 
-class LabelTaken(HubError):
-    def __init__(self, label: str, plist: str) -> None:
+class PlanRefused(HubError):
+    """`refusals`: why, by label. Nothing was touched."""
+
+    def __init__(self, refusals: dict[str, str]) -> None:
+        listed = "\n".join(f"{label}: {reason}" for label, reason in refusals.items())
         super().__init__(
-            f"launchd runs {label} from {plist}, which is not this hub's. "
-            "Give this hub another label_prefix, or uninstall the other one."
+            f"{listed}\nNothing was changed. Move what is yours away, or have it replaced (a copy of each "
+            "file is kept) with: mlxhub apply --force"
         )
-        self.label = label
-        self.plist = plist
+        self.refusals = refusals
 
 
 class PortHeld(HubError):
@@ -182,6 +185,15 @@ class UnknownModel(ModelError):
 class ModelNotRunning(ModelError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f'The process of model "{name}" is not running: {reason}')
+        self.name = name
+        self.reason = reason
+
+
+class ModelFailed(ModelError):
+    """`reason` is what the note that keeps it down begins with: what happened and what to do."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
         self.name = name
         self.reason = reason
 

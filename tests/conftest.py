@@ -1,5 +1,7 @@
 """What is tested where, and the directories of a hub that is not there yet."""
 
+import os
+import secrets
 import sys
 from pathlib import Path
 
@@ -9,6 +11,26 @@ from mlxhub.core.paths import Paths
 
 # The stand-in is made of Linux's own parts (prctl, /proc); a Mac has the real thing.
 collect_ignore = ["standin"] if sys.platform == "darwin" else []
+
+# What is uncertain about launchd differs from run to run; `MLXHUB_TEST_SEED=n scripts/test` repeats one.
+# It is in the environment so that all processes of a run agree.
+SEED = os.environ.setdefault("MLXHUB_TEST_SEED", str(secrets.randbelow(1000)))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--story-seeds", type=int, default=1, help="draws of each way launchd goes wrong")
+    # Those of tests/conformance: pytest must know them before it looks there.
+    group = parser.getgroup("conformance", "the scenarios of tests/conformance")
+    group.addoption("--seeds", type=int, default=10, help="how many seeds of the stand-in they run against")
+    group.addoption("--first-seed", type=int, default=0, help="the first of them")
+    group.addoption("--scenario", type=int, action="append", metavar="N", help="only this one; repeatable")
+    group.addoption("--real-launchctl", action="store_true", help="run them against this Mac's own launchd")
+    group.addoption("--launchctl", default="/bin/launchctl", help="the program that --real-launchctl runs")
+    group.addoption("--record", type=Path, metavar="FILE", help="write the answers that were seen, as JSON")
+
+
+def pytest_report_header() -> str:
+    return f"launchd seed: {SEED}"
 
 
 @pytest.fixture

@@ -1,29 +1,35 @@
 """The hub as the command line finds it on this machine: hub.yaml, its agents, and the way to launchd."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlxhub.core.agents import RenderedAgent, controller_address, controller_label, render_hub
-from mlxhub.core.config import HubConfig
+from mlxhub.core.config import HubConfig, parse_config
 from mlxhub.core.paths import Paths
-from mlxhub.errors import MlxhubError
-from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_yaml
+from mlxhub.errors import ConfigError, MlxhubError
+from mlxhub.files.generations import read_history
+from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_text
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.fleet.hub import Hub, make_hub
 from mlxhub.launchd.launchctl import Launchctl
-from mlxhub.launchd.supervisor import start_supervisor
+from mlxhub.launchd.supervisor import start_supervisor, supervisor_pid
 
 
 @dataclass(frozen=True, slots=True)
 class LocalHub:
-    """`paths` are the machine's with the log directory that hub.yaml names."""
+    """`text` is what hub.yaml says; `paths` are the machine's with the log directory that it names.
 
+    `faults`: why it is an earlier hub.yaml.
+    """
+
+    text: str
     machine: Machine
     paths: Paths
     hub: Hub
     agents: dict[str, RenderedAgent]
     warnings: list[str]
+    faults: tuple[str, ...] = ()
 
     @property
     def config(self) -> HubConfig:
@@ -32,11 +38,35 @@ class LocalHub:
 
 def open_hub(machine: Machine, *, promise: bool = False) -> LocalHub:
     """Raises ConfigError. `promise`: write down ports that are assigned for the first time."""
-    config = read_hub_yaml(machine.paths.config)
+    return hub_of(read_hub_text(machine.paths.config), machine, promise=promise)
+
+
+def open_hub_in_force(machine: Machine) -> LocalHub:
+    """As hub.yaml says; where it has faults, as last applied, with its faults.
+
+    Raises ConfigError where nothing was applied yet.
+    """
+    try:
+        return open_hub(machine)
+    except ConfigError as error:
+        applied = read_history(machine.paths).in_force
+        if applied is None:
+            raise
+        local = hub_of(applied.hub_yaml, machine)
+        said = (
+            f"hub.yaml has faults: what it said when it was last applied (generation {applied.number}) holds."
+        )
+        return replace(local, faults=(said, *map(str, error.faults)))
+
+
+def hub_of(text: str, machine: Machine, *, promise: bool = False) -> LocalHub:
+    """The hub that such a hub.yaml describes. Raises ConfigError."""
+    config = parse_config(text, source=str(machine.paths.config))
     paths = machine.paths.with_logs(config.log_path, machine.home)
     ports = promised_ports(config, paths) if promise else known_ports(config, paths)
     agents = render_hub(config, ports, paths, machine.runtime)
     return LocalHub(
+        text=text,
         machine=machine,
         paths=paths,
         hub=make_hub(config, ports, paths, agents),
@@ -62,10 +92,20 @@ def launchd_of(machine: Machine) -> Launchctl:
     )
 
 
+def is_supervisor_absent(machine: Machine) -> bool:
+    """Whether the system has no launchd and the stand-in does not run: then nothing can be loaded."""
+    return machine.supervisor is not None and supervisor_pid(machine.paths) is None
+
+
 def ensure_supervisor(machine: Machine, launchd: Launchctl) -> bool:
-    """Start the stand-in where the system has no launchd; whether it had to be started."""
-    if machine.supervisor is None or launchd.has_session():
+    """Start the stand-in where the system has no launchd; whether it had to be started.
+
+    Raises NoSession where a launchd runs and has no session for us.
+    """
+    if not is_supervisor_absent(machine):
+        launchd.require_session()
         return False
+    assert machine.supervisor is not None
     start_supervisor(machine.supervisor, machine.paths, launchd.has_session)
     return True
 

@@ -2,18 +2,23 @@
 
 import contextlib
 import os
-import time
-from collections import deque
-from collections.abc import Iterator
+import select
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
-from mlxhub.cli.local_hub import find_machine
-from mlxhub.errors import MlxhubError, UnknownModel
+from mlxhub.cli.flash import Tone, flash
+from mlxhub.cli.local_hub import find_machine, open_hub_in_force
+from mlxhub.core.config import HubConfig
+from mlxhub.errors import ConfigError, MlxhubError, UnknownModel
 from mlxhub.files.hub_yaml import read_hub_yaml
+from mlxhub.files.log_files import rotated_logs
+from mlxhub.files.log_reading import LogReader
+from mlxhub.files.machine import Machine
 
-_LOOK_EVERY_SECONDS = 0.3
+_LOOK_EVERY_MS = 300
 
 
 @click.command()
@@ -26,46 +31,66 @@ _LOOK_EVERY_SECONDS = 0.3
 def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:
     """Show the log of MODEL, or of the controller, and what its process last said before it could log."""
     machine = find_machine(file)
-    config = read_hub_yaml(machine.paths.config)
+    config = _config(machine)
     paths = machine.paths.with_logs(config.log_path, machine.home)
     found = config.find(model)
     if found is None and model != "controller":
         raise UnknownModel(model, ("controller", *(m.name for m in config.models)))
     name = found.name if found else model
-    last_words = [path for path in (paths.last_words(name),) if path.is_file() and path.stat().st_size]
-    if not paths.log(name).is_file() and not last_words:
-        raise MlxhubError(f"{paths.log(name)} does not exist yet: {name} has not run.")
-    for path in last_words:
-        click.echo(f"--- {path}")
-        _print_tail(path, lines)
-        click.echo(f"--- {paths.log(name)}")
-    _print_tail(paths.log(name), lines)
-    if follow:
-        with contextlib.suppress(KeyboardInterrupt):
-            for text in _follow(paths.log(name)):
-                click.echo(text, nl=False)
+    log, last_words = paths.log(name), paths.last_words(name)
+    says_something = last_words.is_file() and last_words.stat().st_size > 0
+    if not log.is_file() and not rotated_logs(log) and not says_something:
+        raise MlxhubError(f"{log} does not exist yet: {name} has not run.")
+    # Who reads us may go away at any time, as `head` does: that is an end like any other.
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        if says_something:
+            words = LogReader(last_words)
+            _print([f"--- {last_words}\n".encode(), words.last_lines(lines), f"--- {log}\n".encode()])
+            words.close()
+        reader = LogReader(log)
+        _print([reader.last_lines(lines)])
+        if follow:
+            _follow(reader)
+        return
+    _forget_stdout()
 
 
-def _print_tail(path: Path, lines: int) -> None:
-    if path.is_file():
-        with path.open(errors="replace") as file:
-            click.echo("".join(deque(file, lines)), nl=False)
+def _config(machine: Machine) -> HubConfig:
+    """A hub whose hub.yaml has faults logs where it said when it was last applied."""
+    try:
+        return read_hub_yaml(machine.paths.config)
+    except ConfigError as error:
+        local = open_hub_in_force(machine)
+        for fault in error.faults:
+            flash(Tone.WARN, str(fault))
+        return local.config
 
 
-def _follow(path: Path) -> Iterator[str]:
-    """What is appended from now on. A log that was rotated is a new file under the old name."""
-    position = path.stat().st_size if path.is_file() else 0
-    inode = path.stat().st_ino if path.is_file() else 0
+def _follow(reader: LogReader) -> None:
     while True:
-        if path.is_file():
-            with path.open(errors="replace") as file:
-                now = os.fstat(file.fileno())
-                if now.st_ino != inode or now.st_size < position:
-                    inode, position = now.st_ino, 0
-                file.seek(position)
-                yield file.read()
-                position = file.tell()
-        time.sleep(_LOOK_EVERY_SECONDS)
+        _print(reader.more())
+        if _reader_left():
+            return
+
+
+def _print(chunks: Iterable[bytes]) -> None:
+    out = sys.stdout.buffer
+    for chunk in chunks:
+        out.write(chunk)
+    out.flush()
+
+
+def _reader_left() -> bool:
+    """Wait until the next look is due, or our reader has gone: a quiet log never tells."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(_LOOK_EVERY_MS))
+
+
+def _forget_stdout() -> None:
+    """What is still buffered has no reader; Python would complain about that when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 COMMANDS = {"logs": logs}

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from mlxhub.cli.local_hub import controller_url, find_machine
+from mlxhub.cli.local_hub import find_machine
 from mlxhub.cli.results import show_results
+from mlxhub.cli.running import reach_controller
 from mlxhub.clients.hub import HubClient
 from mlxhub.errors import ControllerDown, MlxhubError
 from mlxhub.files.hub_yaml import read_hub_yaml
@@ -17,8 +18,8 @@ _MOST_AT_ONCE = 16
 
 def act_on_models(file: Path | None, names: tuple[str, ...], action: ModelAction, *, as_json: bool) -> None:
     """All at once, through the controller. Raises ControllerDown if there is none."""
-    paths = find_machine(file).paths
-    url = controller_url(read_hub_yaml(paths.config), paths)
+    machine = find_machine(file)
+    url = reach_controller(machine, read_hub_yaml(machine.paths.config))
 
     def act(name: str) -> ActionResult:
         try:

@@ -1,7 +1,11 @@
 """`mlxhub worker` and `mlxhub controller`: the programs that plists run, also by hand in the foreground."""
 
+import contextlib
+import queue
 import re
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -9,10 +13,15 @@ from pydantic import ValidationError
 
 from mlxhub.core.agents import BY_HAND
 from mlxhub.core.config import LogLevel, WorkerSettings
-from mlxhub.core.paths import model_location
-from mlxhub.errors import ConfigError, Fault
+from mlxhub.core.paths import RunFiles, model_location
+from mlxhub.core.restarts import CONTROLLER
+from mlxhub.errors import ConfigError, Fault, LaunchdError
+from mlxhub.files.machine import this_machine
+from mlxhub.files.recorded_run import Ending, run_recorded
 
 _LOG_LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
+# How a process ended is worth knowing; it is not worth a model that stays away.
+_LAST_EXIT_SECONDS = 10.0
 
 
 @click.command()
@@ -44,7 +53,7 @@ def worker(
         raise ConfigError(faults) from error
     from mlxhub.worker.main import run_worker  # noqa: PLC0415 - the controller does not pay for it
 
-    sys.exit(run_worker(chosen, generation))
+    sys.exit(run_worker(chosen, generation, _last_exit))
 
 
 @click.command()
@@ -53,6 +62,7 @@ def worker(
 @click.option("--port", type=click.IntRange(1, 65535), help="The port; else hub.yaml's.")
 @click.option("--log-level", type=_LOG_LEVELS, help="Else hub.yaml's.")
 @click.option("--log-file", type=click.Path(path_type=Path), help="Else the terminal.")
+@click.option("--label", hidden=True)
 @click.option("--generation", default=BY_HAND, hidden=True)
 @click.pass_obj
 def controller(
@@ -62,12 +72,50 @@ def controller(
     port: int | None,
     log_level: LogLevel | None,
     log_file: Path | None,
+    label: str | None,
     generation: str,
 ) -> None:
     """Run the controller in the foreground."""
-    from mlxhub.cli.wiring import wire_controller  # noqa: PLC0415 - nor a worker for this
+    chosen = own_file or file
 
-    sys.exit(wire_controller(own_file or file, host, port, log_level, log_file, generation))
+    def program() -> Ending:
+        from mlxhub.cli.wiring import wire_controller  # noqa: PLC0415 - nor a worker for this
+
+        return Ending(wire_controller(chosen, host, port, log_level, log_file, generation))
+
+    if label is None or log_file is None:
+        ending = program()
+    else:
+        from mlxhub.logs import configure_logs  # noqa: PLC0415 - nor does a command that only shows its help
+
+        configure_logs(log_level or "INFO", log_file)
+        ending = run_recorded(
+            _controller_files(chosen, log_file), program, last_exit=lambda: _last_exit(label)
+        )
+    sys.exit(ending.exit_code)
+
+
+def _controller_files(file: Path | None, log_file: Path) -> RunFiles:
+    """Without hub.yaml, which may be what the controller dies of."""
+    return replace(this_machine(file).paths.run_files(CONTROLLER), log=log_file)
+
+
+def _last_exit(label: str) -> str | None:
+    """How the process before this one ended, as launchd says; None where it does not say in time."""
+    answer: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        from mlxhub.cli.local_hub import find_machine, launchd_of  # noqa: PLC0415 - only after a crash
+
+        ending = None
+        with contextlib.suppress(LaunchdError):
+            ending = launchd_of(find_machine(None)).inspect(label).last_exit
+        answer.put(ending)
+
+    threading.Thread(target=ask, name="last-exit", daemon=True).start()
+    with contextlib.suppress(queue.Empty):
+        return answer.get(timeout=_LAST_EXIT_SECONDS)
+    return None
 
 
 def _slug(location: str) -> str:

@@ -2,18 +2,25 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
-from mlxhub.cli.local_hub import LocalHub, controller_url
+from mlxhub.cli.local_hub import LocalHub, controller_url, launchd_of
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.worker import WorkerClient
-from mlxhub.core.agents import generation_of, model_of
+from mlxhub.core.agents import controller_label, generation_of, model_of
+from mlxhub.core.config import HubConfig
 from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.paths import Paths
+from mlxhub.core.repair import Repair, repair_for
+from mlxhub.core.restarts import CONTROLLER
 from mlxhub.errors import ControllerDown, MlxhubError, PortHeld
+from mlxhub.files.machine import Machine
 from mlxhub.files.ports import port_holder
+from mlxhub.files.runs import make_new_beginning, parked_reason
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.processes import start_process, stop_job
 from mlxhub.launchd.contract import Launchd
@@ -32,14 +39,59 @@ def start_controller(local: LocalHub, launchd: Launchd) -> ActionResult:
     if not plist.is_file():
         raise MlxhubError("Nothing is installed yet. Install the hub with: mlxhub install")
     state = launchd.inspect(label)
+    if state.pid is None:
+        make_new_beginning(local.paths.run_files(CONTROLLER))
     if not state.loaded:
         launchd.enable(label)
         launchd.bootstrap(plist, label, generation_of(plist.read_bytes()) or "")
     if state.pid is None:
         launchd.kickstart(label)
     controller_runs(local, launchd)
+    return controller_started(local)
+
+
+def controller_started(local: LocalHub) -> ActionResult:
+    """Of one that is known to answer."""
     url = controller_url(local.config, local.paths)
     return ActionResult(name="controller", ok=True, message=f"The controller runs at {url}")
+
+
+def worker_started(model: HubModel) -> ActionResult:
+    """Of one that is known to answer."""
+    return ActionResult(name=model.name, ok=True, message=_runs_at(model))
+
+
+def _runs_at(model: HubModel) -> str:
+    return f'Model "{model.name}" runs at http://127.0.0.1:{model.port}/v1'
+
+
+def reach_controller(machine: Machine, config: HubConfig) -> str:
+    """Its URL. One that should run and that launchd does not start is started first.
+
+    In a domain that holds starts back nobody else would do it. Whoever asks at the URL finds out whether
+    it answers. Raises NoSession.
+    """
+    url = controller_url(config, machine.paths)
+    with HubClient(url) as client:
+        if not client.answers() and revive_controller(machine.paths, config, launchd_of(machine)):
+            deadline = time.monotonic() + CONTROLLER_SECONDS
+            while not client.answers() and time.monotonic() < deadline:
+                time.sleep(_ASK_EVERY_SECONDS)
+    return url
+
+
+def revive_controller(paths: Paths, config: HubConfig, launchd: Launchd) -> bool:
+    """Whether it should run, did not, and was started."""
+    label = controller_label(config)
+    repair = repair_for(launchd.inspect(label), down_seconds=math.inf, reinstalled=False)
+    if repair is None:
+        return False
+    if repair is Repair.REINSTALL:
+        plist = paths.plist(label)
+        launchd.bootout(label)
+        launchd.bootstrap(plist, label, generation_of(plist.read_bytes()) or "")
+    launchd.kickstart(label)
+    return True
 
 
 def controller_runs(local: LocalHub, launchd: Launchd) -> None:
@@ -59,6 +111,9 @@ def controller_runs(local: LocalHub, launchd: Launchd) -> None:
 
 
 def _controller_fault(local: LocalHub, what: str) -> MlxhubError:
+    parked = parked_reason(local.paths.run_files(CONTROLLER))
+    if parked is not None:
+        return MlxhubError(parked)
     holder = port_holder(local.config.port, local.config.host)
     if holder is not None:
         return PortHeld(local.config.port, holder.pid, holder.command)
@@ -74,7 +129,7 @@ async def workers_run(models: Iterable[HubModel], launchd: Launchd) -> list[Acti
             await start_process(model, launchd=launchd, ask=client.status, holder_of=port_holder, enable=True)
         finally:
             client.close()
-        return f'Model "{model.name}" runs at http://127.0.0.1:{model.port}/v1'
+        return _runs_at(model)
 
     return await _each({model.name: model for model in models}, run)
 

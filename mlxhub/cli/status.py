@@ -9,16 +9,19 @@ import click
 import psutil
 
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import LocalHub, controller_url, find_machine, launchd_of, open_hub
+from mlxhub.cli.local_hub import LocalHub, controller_url, find_machine, launchd_of, open_hub_in_force
+from mlxhub.cli.running import revive_controller
 from mlxhub.cli.tables import models_table
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
-from mlxhub.errors import ControllerDown, PortHeld
+from mlxhub.core.restarts import CONTROLLER
+from mlxhub.errors import ControllerDown, LaunchdError, PortHeld
 from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import port_holder
+from mlxhub.files.runs import parked_reason
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.observation import look
@@ -34,9 +37,10 @@ from mlxhub.protocol.hub import ControllerView, HubStatus
 def status(file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
     """Show the controller and every model (or these): process, memory, port, uptime, last exit."""
     machine = find_machine(file)
-    local = open_hub(machine)
+    local = open_hub_in_force(machine)
     seen = _status(local, launchd_of(machine))
-    seen.warnings.extend(_unapplied(local))
+    more = [*local.faults, *local.warnings, *_unapplied(local)]
+    seen.warnings.extend(warning for warning in more if warning not in seen.warnings)
     chosen = [local.hub.find(model).name for model in models]
     if chosen:
         seen = seen.model_copy(update={"models": [view for view in seen.models if view.name in chosen]})
@@ -48,15 +52,27 @@ def status(file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
 
 def _status(local: LocalHub, launchd: Launchd) -> HubStatus:
     """Of our controller, which answers at once; else of launchd and of every worker."""
+    if (answer := _controllers_answer(local)) is not None:
+        return answer
+    launchd.require_session()
+    try:
+        if revive_controller(local.paths, local.config, launchd):
+            flash(
+                Tone.INFO, "launchd did not start the controller again; it was started now.", to_stderr=True
+            )
+    except LaunchdError as error:
+        flash(Tone.WARN, str(error))
+    return asyncio.run(_found_out(local, launchd, launchd.inspect(local.hub.controller_label)))
+
+
+def _controllers_answer(local: LocalHub) -> HubStatus | None:
     with (
         contextlib.suppress(ControllerDown, RemoteError),
         HubClient(controller_url(local.config, local.paths)) as client,
     ):
         answer = client.status()
-        if _is_ours(answer.controller, local):
-            return answer
-    launchd.require_session()
-    return asyncio.run(_found_out(local, launchd, launchd.inspect(local.hub.controller_label)))
+        return answer if _is_ours(answer.controller, local) else None
+    return None
 
 
 def _is_ours(controller: ControllerView, local: LocalHub) -> bool:
@@ -98,16 +114,23 @@ def _controller_view(local: LocalHub, agent: AgentState) -> ControllerView:
     config = local.config
     holder = port_holder(config.port)
     stranger = holder is not None and (agent.pid is None or holder.pid not in (agent.pid, None))
-    starting = agent.process is ProcessState.RUNNING
+    held = str(PortHeld(config.port, holder.pid, holder.command)) if holder and stranger else None
+    parked = None if agent.pid is not None else parked_reason(local.paths.run_files(CONTROLLER))
     return ControllerView(
-        process=ProcessState.STARTING if starting else agent.process,
+        process=_silent_process(agent, parked),
         pid=agent.pid,
         host=config.host,
         port=config.port,
         label=local.hub.controller_label,
         last_exit=agent.last_exit,
-        error=str(PortHeld(config.port, holder.pid, holder.command)) if holder and stranger else None,
+        error=parked or held,
     )
+
+
+def _silent_process(agent: AgentState, parked: str | None) -> ProcessState:
+    if agent.process is ProcessState.RUNNING:
+        return ProcessState.STARTING
+    return ProcessState.FAILED if agent.loaded and parked is not None else agent.process
 
 
 def _show(seen: HubStatus, url: str) -> None:

@@ -8,9 +8,12 @@ import click
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import find_machine, launchd_of
+from mlxhub.cli.plan import all_labels
+from mlxhub.core.paths import Paths
+from mlxhub.core.plan import Change
+from mlxhub.errors import PlanFailed
 from mlxhub.files.machine import Machine
-from mlxhub.files.manifest import forget, installed_agents
-from mlxhub.files.state import remove_file
+from mlxhub.files.manifest import installed_agents
 from mlxhub.launchd.reconcile import reconcile
 from mlxhub.launchd.supervisor import end_supervisor
 
@@ -24,27 +27,60 @@ def uninstall(file: Path | None, purge: bool) -> None:
     paths = machine.paths
     launchd = launchd_of(machine)
     installed = installed_agents(paths)
-    if launchd.has_session():
-        reconcile({}, owns=lambda _label: True, paths=paths, launchd=launchd)
-    else:  # nothing can be loaded where there is no session: only files are left
-        for label, plist in installed.items():
-            remove_file(plist)
-            forget(paths, label)
+    applied = reconcile(
+        {},
+        owns=all_labels,
+        paths=paths,
+        # Nothing can be loaded where there is no session: only files are left.
+        launchd=launchd if launchd.has_session() else None,
+        await_ready=_nothing_starts,
+        force=True,
+    )
+    for copy in applied.kept:
+        flash(Tone.INFO, f"Somebody edited {copy.name}; a copy is kept: {copy}")
+    if applied.failed:
+        raise PlanFailed(applied.failed)
     if machine.supervisor is not None:
         end_supervisor(paths)
         shutil.rmtree(paths.supervisor, ignore_errors=True)
     if purge:
         _purge(machine)
-    for directory in (paths.working_directory, paths.agents, paths.state, paths.logs, paths.config.parent):
+    for leftover in paths.state.rglob(".*.tmp"):  # of processes that were killed while they wrote
+        leftover.unlink(missing_ok=True)
+    for directory in (
+        paths.working_directory,
+        paths.agents,
+        paths.programs,
+        paths.state,
+        paths.logs,
+        paths.config.parent,
+    ):
         _remove_if_empty(directory, keep=machine.home)
-    flash(Tone.OK, f"Removed {len(installed)} agent(s)." if installed else "Nothing was installed.")
+    removed = len(applied.plan.labels(Change.REMOVE))
+    flash(Tone.OK, f"Removed {removed} agent(s)." if installed else "Nothing was installed.")
 
 
 def _purge(machine: Machine) -> None:
     """Only directories that are ours by name; a log_path of the user's own choice is not."""
-    shutil.rmtree(machine.paths.state, ignore_errors=True)
+    _purge_state(machine.paths)
     shutil.rmtree(machine.paths.logs, ignore_errors=True)
     machine.paths.config.unlink(missing_ok=True)
+
+
+def _purge_state(paths: Paths) -> None:
+    """All but copies of what somebody else wrote."""
+    with contextlib.suppress(FileNotFoundError):
+        for entry in paths.state.iterdir():
+            if entry == paths.replaced:
+                flash(Tone.INFO, f"Left where it is, for it is not mlxhub's own work: {entry}")
+            elif entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def _nothing_starts(_label: str) -> None:
+    """Nothing is started here that could be waited for."""
 
 
 def _remove_if_empty(directory: Path, *, keep: Path) -> None:

@@ -14,13 +14,14 @@ from mlxhub.cli.local_hub import (
     launchd_of,
     open_hub,
 )
+from mlxhub.cli.outcome import NEXT_STEPS
 from mlxhub.cli.results import show_results
 from mlxhub.cli.running import jobs_stop, start_controller, workers_run
 from mlxhub.clients.hub import HubClient
 from mlxhub.core.agents import model_of
 from mlxhub.files.hub_yaml import read_hub_yaml
 from mlxhub.files.manifest import installed_agents
-from mlxhub.protocol.hub import BulkAction
+from mlxhub.protocol.hub import BulkAction, ReloadResult
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -64,7 +65,13 @@ def reload(file: Path | None, as_json: bool) -> None:
         result = client.reload()
     if as_json:
         click.echo(json.dumps(result.model_dump()))
-        return
+    else:
+        _show_reload(result)
+    if result.failed or result.not_begun:
+        raise click.exceptions.Exit(1)
+
+
+def _show_reload(result: ReloadResult) -> None:
     for warning in result.warnings:
         flash(Tone.WARN, warning)
     for what, names in (
@@ -74,7 +81,16 @@ def reload(file: Path | None, as_json: bool) -> None:
     ):
         if names:
             flash(Tone.OK, f"{what}: {', '.join(names)}")
-    flash(Tone.OK, f"hub.yaml is in force; {len(result.unchanged)} model(s) unchanged.")
+    for failure in result.failed:
+        flash(Tone.ERROR, f"{failure.name}: {failure.message}")
+        for line in failure.evidence:
+            click.echo(f"        {line}", err=True)
+    if result.not_begun:
+        flash(Tone.WARN, f"Not begun: {', '.join(result.not_begun)}")
+    if result.failed or result.not_begun:
+        flash(Tone.INFO, NEXT_STEPS, to_stderr=True)
+    else:
+        flash(Tone.OK, f"hub.yaml is in force; {len(result.unchanged)} model(s) unchanged.")
 
 
 def _bulk(action: BulkAction, line: str) -> click.Command:

@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
-from mlxhub.cli.local_hub import find_machine, launchd_of, open_hub
-from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
+from mlxhub.cli.applying import remember_applied
+from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub, open_hub_in_force
+from mlxhub.cli.readiness import await_ready_of
+from mlxhub.controller.collaborators import Collaborators, FirstHub, ReloadOutcome
 from mlxhub.controller.main import run_controller
 from mlxhub.controller.settings import ControllerSettings
-from mlxhub.core.agents import RenderedAgent, model_of, render_hub, worker_label
-from mlxhub.core.config import HubConfig, LogLevel
-from mlxhub.core.plan import Change, Plan
-from mlxhub.files.hub_yaml import missing_models
+from mlxhub.core.agents import model_of, worker_label
+from mlxhub.core.config import LogLevel
+from mlxhub.core.plan import Change
 from mlxhub.files.machine import Machine
 from mlxhub.fleet.hub import Hub
+from mlxhub.launchd.carry_out import Applied
 from mlxhub.launchd.contract import Launchd
 from mlxhub.launchd.reconcile import reconcile
+from mlxhub.protocol.hub import Failure
 
 
 def wire_controller(
@@ -25,9 +28,8 @@ def wire_controller(
     generation: str,
 ) -> int:
     """What was not said on the command line comes from hub.yaml. Returns the exit code."""
-    machine = find_machine(file)
-    launchd = launchd_of(machine)
-    config = open_hub(machine).config
+    on_disk = _HubOnDisk(find_machine(file))
+    config = on_disk.first().hub.config
     settings = ControllerSettings(
         host=host or config.host,
         port=port or config.port,
@@ -36,41 +38,76 @@ def wire_controller(
         generation=generation,
     )
     collaborators = Collaborators(
-        load_hub=lambda: open_hub(machine, promise=True).hub,
-        launchd=launchd,
-        reconcile_workers=lambda hub: _reconcile_workers(hub, machine, launchd),
-        controller_generation=lambda hub: _agents(hub, machine)[hub.controller_label].generation,
+        load_hub=on_disk.load,
+        first_hub=on_disk.first,
+        launchd=on_disk.launchd,
+        reconcile_workers=on_disk.reconcile_workers,
+        controller_generation=on_disk.controller_generation,
     )
     return run_controller(settings, collaborators)
 
 
-def _reconcile_workers(hub: Hub, machine: Machine, launchd: Launchd) -> ReloadOutcome:
-    """Never the controller's own agent: a process that boots itself out dies half-way."""
-    paths = machine.paths.with_logs(hub.config.log_path, machine.home)
-    prefix = worker_label(hub.config, "")
-    plan = reconcile(
-        {label: agent for label, agent in _agents(hub, machine).items() if model_of(label)},
-        owns=lambda label: label.startswith(prefix),
-        paths=paths,
-        launchd=launchd,
-    )
-    return _outcome(plan, hub.config, missing_models(hub.config, paths, machine.home))
+class _HubOnDisk:
+    """hub.yaml as it was last read, and what follows from it for launchd."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._local: LocalHub | None = None
+        self.launchd: Launchd = launchd_of(machine)
+
+    def load(self) -> Hub:
+        self._local = open_hub(self._machine, promise=True)
+        return self._local.hub
+
+    def first(self) -> FirstHub:
+        """Where hub.yaml has faults, as it was last applied: models must not miss their router for a typo."""
+        self._local = open_hub_in_force(self._machine)
+        return FirstHub(self._local.hub, self._local.faults)
+
+    def controller_generation(self, hub: Hub) -> str:
+        return self._of(hub).agents[hub.controller_label].generation
+
+    def reconcile_workers(self, hub: Hub) -> ReloadOutcome:
+        """Never the controller's own agent: a process that boots itself out dies half-way."""
+        local = self._of(hub)
+        prefix = worker_label(hub.config, "")
+        applied = reconcile(
+            {label: agent for label, agent in local.agents.items() if model_of(label)},
+            owns=lambda label: label.startswith(prefix),
+            paths=local.paths,
+            launchd=self.launchd,
+            await_ready=await_ready_of(hub, self.launchd, _never_itself),
+        )
+        if not applied.not_begun:
+            remember_applied(local, applied.plan, good=not applied.failed)
+        return _outcome(applied, prefix, local.warnings)
+
+    def _of(self, hub: Hub) -> LocalHub:
+        assert self._local is not None, "a hub is loaded before anything is done with it"
+        assert self._local.hub is hub, "one reload at a time"
+        return self._local
 
 
-def _agents(hub: Hub, machine: Machine) -> dict[str, RenderedAgent]:
-    paths = machine.paths.with_logs(hub.config.log_path, machine.home)
-    ports = {name: model.port for name, model in hub.models.items()}
-    return render_hub(hub.config, ports, paths, machine.runtime)
+def _never_itself() -> None:
+    raise AssertionError("the controller's own agent is not in this plan")
 
 
-def _outcome(plan: Plan, config: HubConfig, warnings: list[str]) -> ReloadOutcome:
+def _outcome(applied: Applied, prefix: str, warnings: list[str]) -> ReloadOutcome:
+    missed = {*applied.failed, *applied.not_begun}
+
     def names(*changes: Change) -> tuple[str, ...]:
-        return tuple(label.removeprefix(worker_label(config, "")) for label in plan.labels(*changes))
+        labels = applied.plan.labels(*changes)
+        return tuple(label.removeprefix(prefix) for label in labels if label not in missed)
 
     return ReloadOutcome(
         started=names(Change.ADD),
         stopped=names(Change.REMOVE),
         restarted=names(Change.CHANGE),
         unchanged=names(Change.KEEP, Change.REWRITE),
+        failed=tuple(
+            Failure(name=label.removeprefix(prefix), message=str(error), evidence=list(error.evidence))
+            for label, error in applied.failed.items()
+        ),
+        not_begun=tuple(label.removeprefix(prefix) for label in applied.not_begun),
         warnings=tuple(warnings),
     )

@@ -38,6 +38,14 @@ class HubClient:
     def close(self) -> None:
         self._client.close()
 
+    def answers(self) -> bool:
+        """Whether anything does."""
+        try:
+            self._client.get("/livez", timeout=CONNECT_SECONDS)
+        except httpx.TransportError:
+            return False
+        return True
+
     def status(self) -> HubStatus:
         """As it is now: the controller looks at every model before it answers."""
         return self._call("GET", "/hub/status?fresh=1", HubStatus, STATUS_SECONDS)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from mlxhub.clients.connection import ConnectionLost
 from mlxhub.clients.headers import Headers
-from mlxhub.clients.remote_error import remote_error
+from mlxhub.clients.remote_error import RemoteError, remote_error
 from mlxhub.clients.upstream import Upstream
 from mlxhub.errors import WorkerSilent
 from mlxhub.protocol.worker import WorkerStatus
@@ -38,6 +38,14 @@ class WorkerClient:
             return WorkerStatus.model_validate_json(content)
         except ValidationError:
             raise WorkerSilent(self.name, f"what answers on port {self.port} is no worker.") from None
+
+    async def is_ready(self) -> bool:
+        """Whether it says that it can serve requests."""
+        try:
+            await self._call(self._questions, "GET", b"/readyz", STATUS_SECONDS)
+        except (WorkerSilent, RemoteError):
+            return False
+        return True
 
     async def load(self, seconds: float = LOAD_SECONDS) -> None:
         """Returns when the weights are in memory."""

@@ -62,9 +62,13 @@ def make_controller(
     tasks: asyncio.TaskGroup,
     shut_down: Callable[[], None],
     silent_seconds: float = SILENT_SECONDS,
+    warnings: tuple[str, ...] = (),
 ) -> Controller:
-    """`tasks` outlives the app: what it starts for requests runs there. `silent_seconds` as of Dispatcher."""
-    in_use = HubInUse(hub)
+    """`tasks` outlives the app: what it starts for requests runs there. `silent_seconds` as of Dispatcher.
+
+    `warnings`: what is wrong with this hub, until a reload.
+    """
+    in_use = HubInUse(hub, warnings)
     workers = Workers()
     observer = Observer(in_use, collaborators, workers)
     operations = Operations(in_use, observer, workers, collaborators, settings, tasks)

@@ -7,6 +7,7 @@ from mlxhub.files.ports import port_holder
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.ownership import HolderOf
 from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.hub import Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,16 @@ class ReloadOutcome:
     stopped: tuple[str, ...] = ()
     restarted: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    not_begun: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FirstHub:
+    """What a controller begins with; `warnings` hold until a reload."""
+
+    hub: Hub
     warnings: tuple[str, ...] = ()
 
 
@@ -24,8 +35,10 @@ class ReloadOutcome:
 class Collaborators:
     """All of these block.
 
-    `load_hub` reads hub.yaml and the promised ports; raises ConfigError. `reconcile_workers` brings the
-    workers' agents, and never the controller's, to what a hub says; raises LaunchdError or LockTimeout.
+    `load_hub` reads hub.yaml and the promised ports; raises ConfigError. `first_hub` does so at the start,
+    and may know better than to give up where there are faults; None: it is `load_hub`. `reconcile_workers`
+    brings the workers' agents, and never the controller's, to what a hub says; raises PlanRefused before the
+    first step, LaunchdError or LockTimeout.
     `controller_generation` is the one the controller's own agent would have, were it installed anew.
     """
 
@@ -34,3 +47,8 @@ class Collaborators:
     reconcile_workers: Callable[[Hub], ReloadOutcome]
     controller_generation: Callable[[Hub], str]
     holder_of: HolderOf = port_holder
+    first_hub: Callable[[], FirstHub] | None = None
+
+    def begin(self) -> FirstHub:
+        """Raises ConfigError where there is nothing to begin with."""
+        return FirstHub(self.load_hub()) if self.first_hub is None else self.first_hub()

@@ -16,4 +16,5 @@ class CurrentStatus:
 
     def __call__(self) -> HubStatus:
         now = Clocks(monotonic=time.monotonic(), unix=time.time())
-        return hub_status(self._hub.value, self._observer.facts, self._controller, now)
+        status = hub_status(self._hub.value, self._observer.facts, self._controller, now)
+        return status.model_copy(update={"warnings": [*self._hub.warnings, *status.warnings]})

@@ -14,6 +14,7 @@ from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
 from mlxhub.errors import Draining, ModelNotRunning
 from mlxhub.fleet.hub import HubModel
+from mlxhub.fleet.processes import refuse_parked
 
 # A worker that answers, for instance while it loads, may take its time; one that does not even say how it
 # is for this long will not answer requests either.
@@ -92,7 +93,7 @@ class Dispatcher:
 
     @asynccontextmanager
     async def lease(self, model_id: str) -> AsyncIterator[Lease]:
-        """Waits until the worker answers. Raises UnknownModel, Draining, ModelNotRunning or what stopped it.
+        """Waits until the worker answers. Raises UnknownModel, Draining, ModelFailed or what stopped it.
 
         Leaving ends the exchange: a worker that is still answering is hung up on.
         """
@@ -121,6 +122,7 @@ class Dispatcher:
         return self._upstream(self._hub.value.named(name))
 
     async def _start(self, model: HubModel) -> None:
+        await refuse_parked(model)
         if not model.config.jit:
             await self._observer.look(model.name)
             if self._observer.is_serving(model.name):

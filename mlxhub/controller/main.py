@@ -7,31 +7,31 @@ from concurrent.futures import ThreadPoolExecutor
 from loguru import logger
 
 from mlxhub.controller.app import make_controller
-from mlxhub.controller.collaborators import Collaborators
+from mlxhub.controller.collaborators import Collaborators, FirstHub
 from mlxhub.controller.settings import ControllerSettings
+from mlxhub.core.restarts import EXIT_TRY_AGAIN
 from mlxhub.errors import PortHeld
-from mlxhub.fleet.hub import Hub
 from mlxhub.logs import configure_logs
 from mlxhub.web.server import bind_socket, run, serve
 
-# launchd starts us again, and whoever holds the port may be gone by then.
-EXIT_TRY_AGAIN = 75
 EXIT_BROKEN = 1
 # Calls of launchctl wait for facts; those of many models must not wait for each other.
 EDGE_THREADS = 32
 
 
 def run_controller(settings: ControllerSettings, collaborators: Collaborators) -> int:
-    """Serve until asked to stop; the exit code. Raises what `load_hub` does."""
+    """Serve until asked to stop; the exit code. Raises what `begin` does."""
     configure_logs(settings.log_level, settings.log_file)
-    hub = collaborators.load_hub()
+    first = collaborators.begin()
+    for warning in first.warnings:
+        logger.error("{}", warning)
     try:
         sock = bind_socket(settings.host, settings.port)
     except PortHeld as error:
         logger.error("{}", error)
         return EXIT_TRY_AGAIN
     try:
-        run(_serve(settings, hub, collaborators, sock))
+        run(_serve(settings, first, collaborators, sock))
     except Exception:  # noqa: BLE001  the top of the process
         logger.exception("The controller ends because of an unexpected error.")
         return EXIT_BROKEN
@@ -40,18 +40,20 @@ def run_controller(settings: ControllerSettings, collaborators: Collaborators) -
 
 
 async def _serve(
-    settings: ControllerSettings, hub: Hub, collaborators: Collaborators, sock: socket.socket
+    settings: ControllerSettings, first: FirstHub, collaborators: Collaborators, sock: socket.socket
 ) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(EDGE_THREADS, "edge"))
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        controller = make_controller(settings, hub, collaborators, tasks, stop.set)
+        controller = make_controller(
+            settings, first.hub, collaborators, tasks, stop.set, warnings=first.warnings
+        )
         running = tasks.create_task(controller.run())
         logger.info(
             "The controller begins at http://{}:{} with {} models.",
             settings.host,
             settings.port,
-            len(hub.models),
+            len(first.hub.models),
         )
         await serve(
             controller.app,

@@ -15,9 +15,9 @@ from mlxhub.controller.settings import ControllerSettings
 from mlxhub.controller.single_flight import SingleFlight
 from mlxhub.core.agents import BY_HAND
 from mlxhub.core.repair import Repair
-from mlxhub.errors import ConfigError, Fault, MlxhubError
+from mlxhub.errors import ConfigError, Fault, MlxhubError, PlanRefused
 from mlxhub.fleet.hub import Hub, HubModel
-from mlxhub.fleet.processes import start_process, stop_process
+from mlxhub.fleet.processes import refuse_parked, start_process, stop_process
 from mlxhub.fleet.workers import Workers
 from mlxhub.protocol.hub import ActionResult, BulkResult, ModelAction, ReloadResult
 from mlxhub.protocol.worker import WorkerStatus
@@ -101,12 +101,17 @@ class Operations:
         """The pid it runs with then. Raises what `start_process` does."""
         async with self._changing[name]:
             model = self._hub.value.named(name)
+            await refuse_parked(model)
             if repair is Repair.REINSTALL:
                 await asyncio.to_thread(self._outside.launchd.bootout, model.label)
             return (await self._start_now(model, enable=False)).pid
 
     async def reload(self) -> ReloadResult:
-        """Raises ConfigError and changes nothing where hub.yaml has faults or another label_prefix."""
+        """One model after the other where processes restart, each ready before the next.
+
+        Raises ConfigError and changes nothing where hub.yaml has faults or another label_prefix, and
+        PlanRefused where a file in the way is not ours.
+        """
         async with self._reloading:
             hub = await asyncio.to_thread(self._outside.load_hub)
             old = self._hub.value
@@ -115,8 +120,13 @@ class Operations:
             async with AsyncExitStack() as stack:
                 for name in sorted({*old.models, *hub.models}):
                     await stack.enter_async_context(self._changing[name])
+                warnings = self._hub.warnings
                 self._hub.replace(hub)
-                outcome = await asyncio.to_thread(self._outside.reconcile_workers, hub)
+                try:
+                    outcome = await asyncio.to_thread(self._outside.reconcile_workers, hub)
+                except PlanRefused:
+                    self._hub.replace(old, warnings)
+                    raise
         await asyncio.gather(*(self._observer.look(name) for name in hub.models))
         return _reload_result(outcome, agent_changed)
 
@@ -198,6 +208,10 @@ def _reload_result(outcome: ReloadOutcome, agent_changed: bool) -> ReloadResult:
             "hub.yaml changes the controller itself (address, log level or log path). "
             "Apply that with: mlxhub install"
         )
+    for failure in outcome.failed:
+        logger.error('Reload of model "{}" failed: {}', failure.name, failure.message)
+    if outcome.not_begun:
+        logger.error("Not begun after that: {}.", _listed(outcome.not_begun))
     logger.info(
         "hub.yaml reloaded: started {}, stopped {}, restarted {}, unchanged {}.",
         *map(_listed, (outcome.started, outcome.stopped, outcome.restarted)),
@@ -208,6 +222,8 @@ def _reload_result(outcome: ReloadOutcome, agent_changed: bool) -> ReloadResult:
         stopped=list(outcome.stopped),
         restarted=list(outcome.restarted),
         unchanged=list(outcome.unchanged),
+        failed=list(outcome.failed),
+        not_begun=list(outcome.not_begun),
         warnings=warnings,
     )
 

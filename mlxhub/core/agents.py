@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from mlxhub.core.config import WORKER_INFIX, HubConfig, ModelConfig, WorkerSettings
+from mlxhub.core.config import WORKER_INFIX, HubConfig, ModelConfig, RunRecords, WorkerSettings
 from mlxhub.core.lifecycle import STOP_SECONDS
 from mlxhub.core.paths import Paths, model_location
 
@@ -73,10 +73,10 @@ def controller_agent(config: HubConfig, paths: Paths, runtime: Runtime) -> Agent
     return AgentSpec(
         label=controller_label(config),
         arguments=(
-            *_program(runtime, "controller"),
+            *_program(runtime, paths, "controller", name="controller"),
             *("--config", str(paths.config)),
             *("--host", config.host, "--port", str(config.port), "--log-level", config.log_level),
-            *("--log-file", str(paths.log("controller"))),
+            *("--log-file", str(paths.log("controller")), "--label", controller_label(config)),
         ),
         environment=runtime.environment,
         working_directory=str(paths.working_directory),
@@ -94,7 +94,7 @@ def worker_agent(
     return AgentSpec(
         label=worker_label(config, model.name),
         arguments=(
-            *_program(runtime, "worker"),
+            *_program(runtime, paths, "worker", name=model.name),
             *("--settings", settings.model_dump_json(exclude_defaults=True)),
         ),
         environment=runtime.environment,
@@ -116,6 +116,11 @@ def worker_settings(
             "model_path": model_location(model.model_path, home=home, base=paths.config.parent),
             "log_level": model.log_level or config.log_level,
             "log_file": str(paths.log(model.name)),
+            "records": RunRecords(
+                label=worker_label(config, model.name),
+                runs=str(paths.runs(model.name)),
+                parked=str(paths.parked(model.name)),
+            ),
         }
     )
 
@@ -166,9 +171,13 @@ def _arguments_of(plist: bytes) -> list[str]:
     return arguments if isinstance(arguments, list) else []
 
 
-def _program(runtime: Runtime, name: str) -> tuple[str, ...]:
-    """-I: neither PYTHONPATH, the user's site directory nor the working directory are imported from."""
-    return (runtime.python, "-I", "-m", "mlxhub", name)
+def _program(runtime: Runtime, paths: Paths, role: str, *, name: str) -> tuple[str, ...]:
+    """The launcher, where it leaves a note, and what it becomes.
+
+    -I: neither PYTHONPATH, the user's site directory nor the working directory are imported from.
+    """
+    launcher, note = str(paths.launcher(role)), str(paths.parked(name))
+    return (launcher, note, runtime.python, "-I", "-m", "mlxhub", role)
 
 
 def _properties(spec: AgentSpec, arguments: tuple[str, ...]) -> dict[str, object]:

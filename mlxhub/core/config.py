@@ -83,12 +83,24 @@ class ModelConfig(EngineOptions):
     log_level: LogLevel | None = Field(None, description="null: as the hub's.")
 
 
+class RunRecords(_Strict):
+    """Where a process that launchd runs under this label writes down what becomes of it."""
+
+    label: str
+    runs: str
+    parked: str
+
+
 class WorkerSettings(EngineOptions):
-    """What the plist of a worker carries: everything it needs, for it never reads hub.yaml."""
+    """What the plist of a worker carries: everything it needs, for it never reads hub.yaml.
+
+    Without `records` nothing is written down and nothing keeps it from running: somebody runs it by hand.
+    """
 
     port: Port
     log_level: LogLevel = "INFO"
     log_file: str | None = None
+    records: RunRecords | None = None
 
 
 class HubConfig(_Strict):

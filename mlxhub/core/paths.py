@@ -3,6 +3,31 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+SUPERVISOR_LOG = "launchd.log"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """What tells what became of one process: a model's, or the controller's.
+
+    `runs`: when it was started, and how it ended. `parked`: why it stays down, the first line for people in a
+    hurry, then the evidence; absent: it may run.
+    """
+
+    name: str
+    runs: Path
+    parked: Path
+    log: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process for as long as it is there. Never removed: two could hold two."""
+        return self.runs.with_suffix(".lock")
+
+    @property
+    def last_words(self) -> Path:
+        return last_words_beside(self.log)
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -31,20 +56,30 @@ class Paths:
 
     def last_words(self, name: str) -> Path:
         """Where launchd puts stdout and stderr: tracebacks of a process that could not even log."""
-        return self.logs / "stdio" / f"{name}.log"
+        return last_words_beside(self.log(name))
 
     def runs(self, name: str) -> Path:
-        """When a model's process (or the controller) was started, and how it ended."""
         return self.state / "runs" / f"{name}.json"
 
     def parked(self, name: str) -> Path:
-        """Why it stays down: the first line for people in a hurry, then the evidence. Absent: it may run."""
         return self.state / "parked" / f"{name}.txt"
+
+    def run_files(self, name: str) -> RunFiles:
+        return RunFiles(name=name, runs=self.runs(name), parked=self.parked(name), log=self.log(name))
+
+    def launcher(self, role: str) -> Path:
+        """What a plist starts; its name is what macOS lists under Login Items. `role`: worker, controller."""
+        return self.programs / f"mlxhub-{role}"
 
     @property
     def generations(self) -> Path:
         """What was applied, the last few times."""
         return self.state / "generations"
+
+    @property
+    def replaced(self) -> Path:
+        """Copies of files that somebody else wrote or edited, and that had to make room."""
+        return self.state / "replaced"
 
     @property
     def working_directory(self) -> Path:
@@ -65,7 +100,12 @@ class Paths:
 
     @property
     def supervisor_log(self) -> Path:
-        return self.logs / "launchd.log"
+        return self.logs / SUPERVISOR_LOG
+
+
+def last_words_beside(log: Path) -> Path:
+    """launchd's file for the program that writes this log."""
+    return log.parent / "stdio" / log.name
 
 
 def expand_home(path: str, home: Path) -> Path:

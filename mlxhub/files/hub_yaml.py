@@ -10,7 +10,7 @@ from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
 from mlxhub.errors import ConfigError, Fault
 from mlxhub.files.ports import is_free
-from mlxhub.files.state import hold_lock, read_state, write_state
+from mlxhub.files.state import hold_lock, read_state, remove_leftovers, write_state
 
 
 def _each_once(ports: dict[str, int]) -> dict[str, int]:
@@ -24,15 +24,19 @@ _PORTS = TypeAdapter(Annotated[dict[str, Port], AfterValidator(_each_once)])
 
 def read_hub_yaml(path: Path) -> HubConfig:
     """Raises ConfigError, also where there is no file."""
+    return parse_config(read_hub_text(path), source=str(path))
+
+
+def read_hub_text(path: Path) -> str:
+    """Raises ConfigError, also where there is no file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError((Fault(str(path), None, "does not exist. Write one with: mlxhub init"),)) from error
     except UnicodeDecodeError as error:
         raise ConfigError((Fault(str(path), None, "is not UTF-8 text."),)) from error
     except OSError as error:
         raise ConfigError((Fault(str(path), None, f"cannot be read: {error.strerror}."),)) from error
-    return parse_config(text, source=str(path))
 
 
 def known_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
@@ -44,6 +48,7 @@ def known_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
 def promised_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
     """The port of every model. A new promise is written down before anybody relies on it."""
     with hold_lock(paths.ports.with_suffix(".lock")):
+        remove_leftovers(paths.ports)
         remembered = read_state(paths.ports, _PORTS, {})
         ports = assign_ports(config, remembered, is_free)
         promises = {model.name: ports[model.name] for model in config.models if model.port is None}

@@ -57,6 +57,7 @@ class Machine:
     session_hint: str
     launchd_log: str
     refuses_root: bool
+    is_mac: bool
 
 
 def this_machine(config: Path | None = None) -> Machine:
@@ -82,6 +83,7 @@ def this_machine(config: Path | None = None) -> Machine:
         session_hint=_LOG_IN if is_mac else _START_SUPERVISOR,
         launchd_log=_SHOW_LOG if has_launchd else str(paths.supervisor_log),
         refuses_root=is_mac,
+        is_mac=is_mac,
     )
 
 

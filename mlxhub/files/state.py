@@ -15,6 +15,8 @@ from mlxhub.errors import LockTimeout, StateUnreadable, StateUnwritable
 
 LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+# Not .plist: launchd scans the directory at login.
+_TEMPORARY_SUFFIX = ".tmp"
 
 T = TypeVar("T")
 
@@ -57,6 +59,12 @@ def remove_file(path: Path) -> None:
         raise StateUnwritable(str(path), error.strerror or str(error)) from error
 
 
+def remove_leftovers(path: Path) -> None:
+    """What writes to this path left when they were cut short. Call while nobody else writes there."""
+    for leftover in path.parent.glob(f"{_temporary_prefix(path)}*{_TEMPORARY_SUFFIX}"):
+        remove_file(leftover)
+
+
 def read_state(path: Path, adapter: TypeAdapter[T], default: T) -> T:
     """The default where there is no file. Raises StateUnreadable where there is one that makes no sense."""
     try:
@@ -95,8 +103,9 @@ def hold_lock(
 
 
 def _replace(path: Path, content: bytes, mode: int) -> None:
-    # The temporary name must not end in .plist: launchd scans the directory at login.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(
+        prefix=_temporary_prefix(path), suffix=_TEMPORARY_SUFFIX, dir=path.parent
+    )
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -108,6 +117,10 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+def _temporary_prefix(path: Path) -> str:
+    return f".{path.name}."
 
 
 def _open_lock(path: Path) -> TextIO:

@@ -13,7 +13,8 @@ class ModelFacts:
     `silent_since`: the first of the looks at which it did not answer, None where it answered at this one;
     `silence` says how. `agent` is what launchd last said; it was last asked at `inspected_at`, and
     `launchd_error` is why it said nothing then. `pid_seen_at`: since when our process has the pid it has.
-    `holder` listens on the model's port and is not ours. All times are monotonic.
+    `holder` listens on the model's port and is not ours. `parked`: why it is kept down until a person starts
+    it. All times are monotonic.
     """
 
     silent_since: float | None
@@ -25,6 +26,7 @@ class ModelFacts:
     pid_seen_at: float | None = None
     launchd_error: str | None = None
     holder: PortHolder | None = None
+    parked: str | None = None
 
     @property
     def silent(self) -> bool:

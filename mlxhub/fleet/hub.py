@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlxhub.core.agents import RenderedAgent, controller_label, worker_label
 from mlxhub.core.config import HubConfig, ModelConfig
-from mlxhub.core.paths import Paths
+from mlxhub.core.paths import Paths, RunFiles
 from mlxhub.errors import UnknownModel
 
 
@@ -19,11 +19,15 @@ class HubModel:
     label: str
     plist: Path
     generation: str
-    log: Path
+    run_files: RunFiles
 
     @property
     def name(self) -> str:
         return self.config.name
+
+    @property
+    def log(self) -> Path:
+        return self.run_files.log
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def make_hub(
             label=label,
             plist=paths.plist(label),
             generation=agents[label].generation,
-            log=paths.log(model.name),
+            run_files=paths.run_files(model.name),
         )
     names = {model_id: model.name for model in config.models for model_id in model.ids}
     return Hub(config=config, controller_label=controller_label(config), models=models, names=names)

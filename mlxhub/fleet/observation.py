@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.observed import AgentState
 from mlxhub.errors import LaunchdError, WorkerSilent
+from mlxhub.files.runs import parked_reason
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.ownership import HolderOf, find_stranger, is_ours, tells_process
@@ -68,6 +69,7 @@ async def look(
         pid_seen_at=_pid_seen_at(last, agent, clock()),
         launchd_error=inspection.error,
         holder=holder,
+        parked=None if answer is not None else await asyncio.to_thread(parked_reason, model.run_files),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.lifecycle import STOP_SECONDS, ProcessState
 from mlxhub.core.observed import AgentState
-from mlxhub.errors import ModelNotRunning, PortHeld, WorkerSilent
+from mlxhub.errors import ModelFailed, ModelNotRunning, PortHeld, WorkerSilent
+from mlxhub.files.runs import lasting_reason, make_new_beginning, parked_reason
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.ownership import HolderOf, find_stranger, installed_generation, is_ours, tells_process
 from mlxhub.launchd.contract import Launchd
@@ -35,10 +36,15 @@ async def start_process(
     """Returns when our worker answers; a running one is left alone.
 
     What is loaded is the plist on disk, whatever hub.yaml says by now. `enable`: a person asked for this
-    start, so that a leftover `launchctl disable` goes. Raises PortHeld, ModelNotRunning (it ended, or is not
-    installed), WorkerSilent (it runs and says nothing in time) or LaunchdError.
+    start, so that a leftover `launchctl disable` goes, and what keeps it down after too many deaths. Raises
+    PortHeld, ModelFailed (it is kept down), ModelNotRunning (it ended, or is not installed), WorkerSilent (it
+    runs and says nothing in time) or LaunchdError.
     """
+    if not enable:
+        await refuse_parked(model)
     before = await asyncio.to_thread(launchd.inspect, model.label)
+    if enable and before.pid is None:
+        await asyncio.to_thread(make_new_beginning, model.run_files)
     if enable and (before.broken or before.process is ProcessState.THROTTLED):
         # Loaded anew, launchd forgets its throttle and the program it knew.
         await asyncio.to_thread(launchd.bootout, model.label)
@@ -52,6 +58,13 @@ async def start_process(
         await _refuse_held_port(model, answer, launchd, holder_of)
         await asyncio.to_thread(launchd.kickstart, model.label)
     return await _answer(model, before, launchd, ask, holder_of, seconds)
+
+
+async def refuse_parked(model: HubModel) -> None:
+    """Raises ModelFailed where only a person may start it again."""
+    reason = await asyncio.to_thread(lasting_reason, model.run_files)
+    if reason is not None:
+        raise ModelFailed(model.name, reason)
 
 
 async def stop_process(model: HubModel, *, launchd: Launchd, seconds: float = STOP_SECONDS) -> bool:
@@ -116,6 +129,8 @@ async def _answer(
             seen_pid = seen_pid or state.pid is not None
             if state.pid is None and _ended(state, before, seen_pid):
                 await _refuse_held_port(model, None, launchd, holder_of)
+                if reason := await asyncio.to_thread(parked_reason, model.run_files):
+                    raise ModelFailed(model.name, reason)
                 raise ModelNotRunning(model.name, f"it ended ({_last_exit(state)}). Its log: {model.log}")
         status = await _status_or_none(ask)
         if status is not None and await is_ours(status, model, state):

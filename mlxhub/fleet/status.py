@@ -74,11 +74,16 @@ def process_state(facts: ModelFacts) -> ProcessState:
     if facts.agent is None or facts.launchd_error is not None:
         return ProcessState.UNKNOWN
     installed = facts.agent.process is not ProcessState.NOT_INSTALLED
-    if facts.holder is not None and installed:
+    if installed and (facts.holder is not None or _is_parked(facts)):
         return ProcessState.FAILED
     if facts.agent.process is ProcessState.RUNNING and facts.worker is None:
         return ProcessState.STARTING
     return facts.agent.process
+
+
+def _is_parked(facts: ModelFacts) -> bool:
+    """A process that is there may be about to park itself, or be a start that a person asked for."""
+    return facts.parked is not None and facts.agent is not None and facts.agent.pid is None
 
 
 def _add_worker(view: ModelView, worker: WorkerStatus, answered_at: float, now: Clocks) -> None:
@@ -95,7 +100,9 @@ def _add_worker(view: ModelView, worker: WorkerStatus, answered_at: float, now: 
 
 
 def _error(model: HubModel, facts: ModelFacts, now: Clocks) -> str | None:
-    """The nearest cause: a stranger on the port, then silence, then what the worker says of its last load."""
+    """The nearest cause: what keeps it down, a stranger on the port, silence, the worker's last load."""
+    if process_state(facts) is ProcessState.FAILED and _is_parked(facts):
+        return facts.parked
     if facts.holder is not None:
         return str(PortHeld(model.port, facts.holder.pid, facts.holder.command))
     match process_state(facts):

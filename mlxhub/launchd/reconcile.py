@@ -1,38 +1,31 @@
-"""Install, reload, repair and uninstall are one function with other inputs: observe, plan, carry out."""
+"""Install, apply, reload and uninstall are one function with other inputs: observe, plan, carry out."""
 
-import plistlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mlxhub.core.agents import RenderedAgent
+from mlxhub.core.agents import RenderedAgent, model_of
+from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths
-from mlxhub.core.plan import (
-    Bootout,
-    Bootstrap,
-    Kickstart,
-    ObservedAgent,
-    Plan,
-    RemovePlist,
-    Step,
-    WritePlist,
-    make_plan,
-)
-from mlxhub.errors import LabelTaken, LaunchdError, PlanFailed
-from mlxhub.files.manifest import forget, installed_agents, record
+from mlxhub.core.plan import ObservedAgent, Plan, make_plan
+from mlxhub.core.restarts import CONTROLLER
+from mlxhub.errors import PlanRefused
+from mlxhub.files.generations import read_history
+from mlxhub.files.launcher import ROLES, install_launchers, remove_launchers
+from mlxhub.files.manifest import WrittenFile, installed_agents, plist_ownership, written_files
+from mlxhub.files.runs import parked_reason
 from mlxhub.files.state import (
     hold_lock,
     make_private_directory,
-    remove_file,
+    remove_leftovers,
     require_writable,
-    write_atomically,
 )
+from mlxhub.launchd.carry_out import Applied, AwaitReady, CarryOut
 from mlxhub.launchd.contract import Launchd
 
-# launchd refuses plists that others may write; all else is our own.
-PLIST_MODE = 0o644
-# Each may drain for as long as its ExitTimeOut; one after the other would be too long.
-CONCURRENT_BOOTOUTS = 16
+# Each inspection is a process of its own, which mostly waits.
+CONCURRENT_INSPECTIONS = 16
 
 
 def reconcile(
@@ -40,84 +33,77 @@ def reconcile(
     *,
     owns: Callable[[str], bool],
     paths: Paths,
-    launchd: Launchd,
-    dry_run: bool = False,
-) -> Plan:
-    """Bring launchd to what is desired and return what that took.
+    launchd: Launchd | None,
+    await_ready: AwaitReady,
+    force: bool = False,
+) -> Applied:
+    """Bring launchd to what is desired; what that took, and what of it failed.
 
-    `owns` narrows the labels of the manifest that may be removed. One reconciliation runs at a time, and one
-    that was cut short is finished by the next. An agent that launchd refuses does not keep the others from
-    their steps: raises PlanFailed at the end. Raises LabelTaken and
-    StateUnwritable before the first step.
+    `owns` narrows the labels of ours that may be removed. `launchd` is None where there is no session, so
+    that nothing can be loaded. One reconciliation runs at a time, and one that was cut short is finished by
+    the next. `force`: touch also what is not ours. Raises PlanRefused and StateUnwritable before the first
+    step.
     """
-    launchd.require_session()
-    if dry_run:
-        return make_plan(desired, observe(desired, owns=owns, paths=paths, launchd=launchd))
+    if launchd is not None:
+        launchd.require_session()
     with hold_lock(paths.lock):
-        plan = make_plan(desired, observe(desired, owns=owns, paths=paths, launchd=launchd))
+        plan = find_plan(desired, owns=owns, paths=paths, launchd=launchd, force=force)
+        if plan.refusals:
+            raise PlanRefused(plan.refusals)
         for directory in (paths.agents, paths.logs, paths.working_directory):
             make_private_directory(directory)
             require_writable(directory)
-        _carry_out(plan, paths, launchd)
-    return plan
+        for written in (paths.manifest, *map(paths.launcher, ROLES), *map(paths.plist, plan.touched)):
+            remove_leftovers(written)
+        if desired:
+            install_launchers(paths, force=force)
+        applied = CarryOut(paths, launchd, await_ready).take(plan)
+        if not installed_agents(paths):
+            remove_launchers(paths)
+    return applied
+
+
+def find_plan(
+    desired: Mapping[str, RenderedAgent],
+    *,
+    owns: Callable[[str], bool],
+    paths: Paths,
+    launchd: Launchd | None,
+    force: bool = False,
+) -> Plan:
+    """What `reconcile` would do; changes nothing. Raises NoSession."""
+    if launchd is not None:
+        launchd.require_session()
+    inspect = _nothing_loaded if launchd is None else launchd.inspect
+    observed = observe(desired, owns=owns, paths=paths, inspect=inspect)
+    proven = read_history(paths).proven if desired else {}
+    return make_plan(desired, observed, force=force, proven=proven)
 
 
 def observe(
-    desired: Iterable[str], *, owns: Callable[[str], bool], paths: Paths, launchd: Launchd
+    desired: Iterable[str], *, owns: Callable[[str], bool], paths: Paths, inspect: Callable[[str], AgentState]
 ) -> dict[str, ObservedAgent]:
     """Every label that is desired or that we once wrote."""
+    files = written_files(paths)
     ours = installed_agents(paths)
-    labels = dict.fromkeys([*desired, *(label for label in ours if owns(label))])
-    return {label: _observe_one(label, paths, launchd) for label in labels}
+    labels = list(dict.fromkeys([*desired, *(label for label in ours if owns(label))]))
+    with ThreadPoolExecutor(CONCURRENT_INSPECTIONS, "inspect") as threads:
+        states = list(threads.map(inspect, labels))
+    return {state.label: _observed(state, paths, files) for state in states}
 
 
-def _observe_one(label: str, paths: Paths, launchd: Launchd) -> ObservedAgent:
-    plist = paths.plist(label)
-    state = launchd.inspect(label)
-    if state.plist_path is not None and Path(state.plist_path).resolve() != plist.resolve():
-        raise LabelTaken(label, state.plist_path)
-    return ObservedAgent(plist=plist.read_bytes() if plist.is_file() else None, state=state)
+def _observed(state: AgentState, paths: Paths, files: Iterable[WrittenFile]) -> ObservedAgent:
+    plist = paths.plist(state.label)
+    elsewhere = state.plist_path is not None and Path(state.plist_path).resolve() != plist.resolve()
+    return ObservedAgent(
+        plist=plist.read_bytes() if plist.is_file() else None,
+        state=state,
+        ownership=plist_ownership(paths, plist, files),
+        path=str(plist),
+        loaded_from=state.plist_path if elsewhere else None,
+        parked=parked_reason(paths.run_files(model_of(state.label) or CONTROLLER)) is not None,
+    )
 
 
-def _carry_out(plan: Plan, paths: Paths, launchd: Launchd) -> None:
-    failures: dict[str, LaunchdError] = {}
-
-    def take(step: Step) -> None:
-        if step.label in failures:
-            return
-        try:
-            _take(step, paths, launchd)
-        except LaunchdError as error:
-            failures[step.label] = error
-
-    with ThreadPoolExecutor(CONCURRENT_BOOTOUTS, "bootout") as threads:
-        list(threads.map(take, [step for step in plan.steps if isinstance(step, Bootout)]))
-    for step in plan.steps:
-        if not isinstance(step, Bootout):
-            take(step)
-    if failures:
-        raise PlanFailed(failures)
-
-
-def _take(step: Step, paths: Paths, launchd: Launchd) -> None:
-    match step:
-        case Bootout(label):
-            launchd.bootout(label)
-        case RemovePlist(label):
-            remove_file(paths.plist(label))
-            forget(paths, label)
-        case WritePlist(label, plist):
-            record(paths, label)
-            write_atomically(paths.plist(label), plist, mode=PLIST_MODE)
-            _touch_private(Path(plistlib.loads(plist)["StandardOutPath"]))
-        case Bootstrap(label, generation):
-            launchd.enable(label)
-            launchd.bootstrap(paths.plist(label), label, generation)
-        case Kickstart(label):
-            launchd.kickstart(label)
-
-
-def _touch_private(path: Path) -> None:
-    """launchd would create it readable for all, and does not create its directory for sure."""
-    make_private_directory(path.parent)
-    path.touch(mode=0o600, exist_ok=True)
+def _nothing_loaded(label: str) -> AgentState:
+    return AgentState(label=label, process=ProcessState.NOT_INSTALLED)

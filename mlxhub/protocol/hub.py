@@ -76,13 +76,26 @@ class BulkResult(BaseModel):
     results: list[ActionResult]
 
 
+class Failure(BaseModel):
+    """What could not be done to a model, and why; `evidence` are lines that show it."""
+
+    name: str
+    message: str
+    evidence: list[str] = []
+
+
 class ReloadResult(BaseModel):
-    """Model names by what happened to their processes."""
+    """Model names by what happened to their processes.
+
+    `not_begun`: models that differ from hub.yaml still, because a change before theirs failed.
+    """
 
     started: list[str]
     stopped: list[str]
     restarted: list[str]
     unchanged: list[str]
+    failed: list[Failure] = []
+    not_begun: list[str] = []
     warnings: list[str] = []
 
 

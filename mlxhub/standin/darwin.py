@@ -8,6 +8,7 @@ SPAWN_FAILED = 78
 EPERM, ENOENT, ESRCH, EIO, EEXIST, EINVAL, EINPROGRESS, EALREADY = 1, 2, 3, 5, 17, 22, 36, 37
 INVALID_PATH, INVALID_PLIST, NO_LABEL, NO_PROGRAM, NO_DOMAIN, NO_SERVICE = 108, 109, 110, 111, 112, 113
 DISABLED, BAD_PERMISSIONS, TEARING_DOWN, UNSUPPORTED_DOMAIN = 119, 122, 124, 125
+SEE_STDERR, SWITCHED_OFF = 133, 161
 
 _ERRORS = {
     EPERM: "Operation not permitted",
@@ -28,6 +29,8 @@ _ERRORS = {
     BAD_PERMISSIONS: "Path had bad ownership/permissions",
     TEARING_DOWN: "Domain is tearing down",
     UNSUPPORTED_DOMAIN: "Domain does not support specified action",
+    SEE_STDERR: "Multiple errors were returned, see stderr",
+    SWITCHED_OFF: "Service is switched off in Login Items",
 }
 
 # Name without SIG: (Darwin's number, Darwin's words).

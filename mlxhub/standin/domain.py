@@ -1,107 +1,94 @@
 """The user's domain: owns the loaded jobs and does what their state machines ask for."""
 
 import asyncio
+import math
 import os
+import random
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 
-from mlxhub.standin import darwin, sockets
-from mlxhub.standin.job import (
-    Action,
-    Demanded,
-    Effect,
-    End,
-    Ended,
-    Event,
-    ExitCode,
-    Happening,
-    Job,
-    Moment,
-    Phase,
-    Reason,
-    Send,
-    Signal,
-    Spawned,
-    SpawnFailed,
-)
+from mlxhub.standin import darwin
+from mlxhub.standin.job import Action, Effect, End, Event, Happening, Job, Moment, Phase, Reason, Spawned
 from mlxhub.standin.overrides import Overrides
 from mlxhub.standin.plist import Definition, RefusedError, load_definition
-from mlxhub.standin.spawn import spawn
+from mlxhub.standin.profile import Profile
+from mlxhub.standin.spawn import Child, spawn
 from mlxhub.standin.variation import Variation
 
 
 class Clock:
-    """Monotonic time in launchd seconds, `scale` of them to each real one."""
+    """Monotonic time in launchd seconds since the daemon's start, `scale` of them to each real one."""
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
+        self._began = time.monotonic()
 
     def now(self) -> float:
-        return time.monotonic() * self.scale
-
-
-class Journal:
-    """One line for each thing that happened; a full disk or a closed pipe loses lines, never the daemon."""
-
-    def write(self, text: str) -> None:
-        line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n"
-        with suppress(OSError):
-            os.write(2, line.encode(errors="backslashreplace"))
+        return (time.monotonic() - self._began) * self.scale
 
 
 class Domain:
     """Lives on one event loop; nothing in it blocks."""
 
     def __init__(
-        self, variation: Variation, overrides: Overrides, clock: Clock, journal: Journal,
-        *, strict: bool, login_delay_seconds: float,
+        self, variation: Variation, profile: Profile, overrides: Overrides, clock: Clock,
+        log: Callable[[str], None], *, strict: bool,
     ) -> None:  # fmt: skip
         self.uid = os.getuid()
         self.variation = variation
+        self.profile = profile
         self.overrides = overrides
         self.jobs: dict[str, Job] = {}
         self.going_down = False
         self.empty = asyncio.Event()  # set at the end of a logout
         self._clock = clock
-        self._journal = journal
+        self._log = log
         self._strict = strict
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._opens_at = clock.now() + login_delay_seconds
-        self._by_pid: dict[int, tuple[Job, int]] = {}
+        self._children: dict[int, tuple[Job, Child]] = {}
         self._sockets: dict[str, list[tuple[str, socket.socket]]] = {}
         self._waiting: dict[str, list[asyncio.Future[int | None]]] = {}
+        self._removed_at: dict[str, float] = {}
+        self._pinned_anew: set[str] = set()
+        self._switched_off = False
+        self._random = random.Random(variation.seed)  # noqa: S311 - repeatable on purpose
+        if profile.switched_off_after is not None:
+            seconds = self._random.uniform(*profile.switched_off_after)
+            log(f"will be switched off in Login Items after {seconds:.1f} s")
+            self._loop.call_later(seconds / clock.scale, self._switch_off)
 
     @property
     def on_demand_only(self) -> bool:
-        return self._clock.now() < self._opens_at
+        return self._held_until() > self._clock.now()
 
     def load(self, path: str, *, at_login: bool = False) -> None:
-        """What `bootstrap` does with one file. Raises RefusedError."""
-        if self.going_down:
-            raise RefusedError(darwin.TEARING_DOWN, "logging out")
+        """What `bootstrap` does with one file. Raises RefusedError, under some profiles after loading it."""
         definition = load_definition(path, self.variation, strict=self._strict, at_login=at_login)
-        label = definition.label
-        if (loaded := self.jobs.get(label)) is not None:
-            if loaded.leaving:
-                raise RefusedError(self.variation.loaded_while_leaving, f"{label} is leaving")
-            raise RefusedError(self.variation.loaded_twice, f"{label} is loaded")
-        if self.overrides.is_disabled(label):
-            raise RefusedError(self.variation.loaded_while_disabled, f"{label} is disabled")
-        job = self.jobs[label] = Job(definition, self.variation)
-        self._journal.write(f"{label}: loaded from {path}")
-        self._sockets[label] = self._listen(definition)
+        label, profile = definition.label, self.profile
+        self._require_loadable(label)
+        can_go_stale = profile.stale_runs and label not in self._pinned_anew
+        stale_run = self._random.choice(profile.stale_runs) if can_go_stale else None
+        job = Job(definition, self.variation, stale_run, profile.longest_throttle_seconds)
+        self.jobs[label], self._sockets[label] = job, self._listen(definition)
+        stale = f", stale from run {stale_run} on" if stale_run else ""
+        self._log(f"{label}: loaded from {path}{stale}")
         self.tell(job, Happening.LOADED)
+        if not at_login and self._random.random() < profile.false_refusals:
+            self._log(f"{label}: bootstrap says that it failed")
+            raise RefusedError(darwin.EIO, f"{label} is loaded all the same")
 
     def tell(self, job: Job, event: Event) -> None:
-        phase, moment = job.phase, Moment(self._clock.now(), self.on_demand_only)
+        phase, pended, moment = job.phase, job.pended, Moment(self._clock.now(), self.on_demand_only)
         for effect in job.handle(event, moment):
             self._carry_out(job, effect)
         if job.phase is Phase.SCHEDULED is not phase and job.wakes_at is not None:
-            self._journal.write(f"{job.definition.label}: throttled for {job.wakes_at - moment.now:.1f} s")
+            self._log(f"{job.definition.label}: throttled for {job.wakes_at - moment.now:.1f} s")
+        if job.pended and not pended:
+            self._log(f"{job.definition.label}: start pended until {self._held_until():g} s, {job.pended}")
         self._watch_sockets(job)
         self._set_timer()
 
@@ -109,7 +96,7 @@ class Domain:
         """False if there is no process. Only the main process gets the signal, and no timer starts."""
         if job.pid is None:
             return False
-        self._journal.write(f"{job.definition.label}: {number.name} to pid {job.pid}")
+        self._log(f"{job.definition.label}: {number.name} to pid {job.pid}")
         os.kill(job.pid, number)  # cannot be another's: the daemon is the parent and has not reaped it
         return True
 
@@ -119,43 +106,55 @@ class Domain:
         self._waiting.setdefault(job.definition.label, []).append(spawned)
         return spawned
 
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._clock.scale)
+
     def log_out(self) -> None:
-        if self.going_down:
-            return
-        self._journal.write("logging out")
-        self.going_down = True
-        for job in list(self.jobs.values()):
-            self.tell(job, Happening.REMOVED)
-        self._notice_emptiness()
+        if not self.going_down:
+            self._log("logging out")
+            self.going_down = True
+            self._remove_all()
+            self._notice_emptiness()
 
     def reap(self) -> None:
         """Take over every ended child, the jobs' orphans included."""
         with suppress(ChildProcessError):
             while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                job, report_fd = self._by_pid.pop(found.si_pid, (None, -1))
-                if job is not None:
+                pid, owned = found.si_pid, self._children.pop(found.si_pid, None)
+                if owned is not None:
                     # Before the reaping: until then no other process group can have this number.
-                    self._sweep(found.si_pid)
-                os.waitpid(found.si_pid, 0)
-                if job is not None:
-                    self._take_end(job, found.si_pid, _end_of(found, report_fd))
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.killpg(pid, self.variation.sweep_signal)
+                os.waitpid(pid, 0)
+                if owned is None:
+                    self._log(f"orphan pid {pid} ended")
                 else:
-                    self._journal.write(f"orphan pid {found.si_pid} ended")
+                    status = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+                    self._take_end(*owned, status)
 
-    def _take_end(self, job: Job, pid: int, end: End) -> None:
-        match end:
-            case ExitCode(code):
-                outcome = f"exited {darwin.exit_text(code)}"
-            case Signal(number):
-                outcome = f"ended by {darwin.signal_text(number)}"
-            case SpawnFailed(cause):
-                outcome = f"was never started, {darwin.exit_text(darwin.SPAWN_FAILED)}: {cause}"
-        self._journal.write(f"{job.definition.label}: pid {pid} {outcome}")
-        self.tell(job, Ended(end))
+    def _take_end(self, job: Job, child: Child, status: int) -> None:
+        reason = "OS_REASON_CODESIGNING" if job.is_stale and status < 0 else None
+        end = End(status, child.spawn_error(), reason)
+        how = (
+            f"ended by {darwin.signal_text(-status)}" if status < 0 else f"exited {darwin.exit_text(status)}"
+        )
+        never_ran = f", its program never ran: {end.spawn_error}" if end.spawn_error else ""
+        self._log(f"{job.definition.label}: pid {child.pid} {how}{never_ran}")
+        self.tell(job, end)
 
-    def _sweep(self, pid: int) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, self.variation.sweep_signal)
+    def _require_loadable(self, label: str) -> None:
+        answers, loaded = self.variation, self.jobs.get(label)
+        since_removal = self._clock.now() - self._removed_at.get(label, -math.inf)
+        for holds, code, state in (
+            (self.going_down, darwin.TEARING_DOWN, "not loaded during a logout"),
+            (loaded and loaded.leaving, answers.loaded_while_leaving, "leaving"),
+            (loaded, answers.loaded_twice, "loaded"),
+            (self.overrides.is_disabled(label), answers.loaded_while_disabled, "disabled"),
+            (self._switched_off, answers.loaded_while_switched_off, "switched off in Login Items"),
+            (since_removal < self.profile.settling_seconds, darwin.EIO, "settling after its bootout"),
+        ):
+            if holds:
+                raise RefusedError(code, f"{label} is {state}")
 
     def _carry_out(self, job: Job, effect: Effect) -> None:
         match effect:
@@ -163,33 +162,45 @@ class Domain:
                 self._spawn(job)
             case Action.VANISH:
                 self._vanish(job)
-            case Send(number):
+            case number:
                 self.send(job, number)
 
     def _spawn(self, job: Job) -> None:
         label = job.definition.label
+        listeners = [(name, listener.fileno()) for name, listener in self._sockets[label]]
+        if job.is_stale:
+            self._pinned_anew.add(label)  # at its next bootstrap
         try:
-            passed = [(name, listener.fileno()) for name, listener in self._sockets[label]]
-            child = spawn(job.definition, self.variation, passed)
+            child = spawn(job.definition, self.variation, listeners, is_stale=job.is_stale)
         except OSError as error:
-            self._journal.write(f"{label}: cannot fork: {error}")
-            self.tell(job, Ended(SpawnFailed(str(error))))
+            self._log(f"{label}: cannot fork: {error}")
+            self.tell(job, End(darwin.SPAWN_FAILED, str(error)))
             self._answer_waiting(label, None)
             return
-        self._by_pid[child.pid] = (job, child.report_fd)
-        self._journal.write(f"{label}: pid {child.pid} started, run {job.runs}, {job.reason}")
+        self._children[child.pid] = (job, child)
+        self._log(f"{label}: pid {child.pid} started, run {job.runs}, {job.reason}")
         self.tell(job, Spawned(child.pid))
         self._answer_waiting(label, child.pid)
 
     def _vanish(self, job: Job) -> None:
         label = job.definition.label
         del self.jobs[label]
+        self._removed_at[label] = self._clock.now()
         for _, listener in self._sockets.pop(label):
             self._loop.remove_reader(listener)
             listener.close()
-        self._journal.write(f"{label}: removed")
+        self._log(f"{label}: removed")
         self._answer_waiting(label, None)
         self._notice_emptiness()
+
+    def _remove_all(self) -> None:
+        for job in list(self.jobs.values()):
+            self.tell(job, Happening.REMOVED)
+
+    def _switch_off(self) -> None:
+        self._log("switched off in Login Items")
+        self._switched_off = True
+        self._remove_all()
 
     def _answer_waiting(self, label: str, pid: int | None) -> None:
         for spawned in self._waiting.pop(label, ()):
@@ -203,42 +214,36 @@ class Domain:
     def _listen(self, definition: Definition) -> list[tuple[str, socket.socket]]:
         opened = []
         for address in definition.addresses:
+            family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
             try:
-                opened.append((address.name, sockets.listen(address)))
+                listener = socket.create_server((address.host, address.port), family=family)
+                opened.append((address.name, listener))
             except OSError as error:
-                self._journal.write(f"{definition.label}: socket {address.name} not opened: {error}")
+                self._log(f"{definition.label}: socket {address.name} not opened: {error}")
         return opened
 
     def _watch_sockets(self, job: Job) -> None:
         """A connection starts a job that is not running; a running one accepts by itself."""
         for _, listener in self._sockets.get(job.definition.label, ()):
             if job.phase is Phase.IDLE:
-                self._loop.add_reader(listener, self.tell, job, Demanded(Reason.SOCKET))
+                self._loop.add_reader(listener, self.tell, job, Reason.SOCKET)
             else:
                 self._loop.remove_reader(listener)
+
+    def _held_until(self) -> float:
+        return self.profile.held_until(self._clock.now(), self.variation.seed)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         times = [job.wakes_at for job in self.jobs.values() if job.wakes_at is not None]
         if any(job.pended for job in self.jobs.values()):
-            times.append(self._opens_at)
-        delay = (min(times) - self._clock.now()) / self._clock.scale if times else None
-        self._timer = None if delay is None else self._loop.call_later(delay, self._wake)
+            times.append(self._held_until())
+        at = min(times, default=math.inf)
+        delay = (at - self._clock.now()) / self._clock.scale
+        self._timer = None if at == math.inf else self._loop.call_later(delay, self._wake)
 
     def _wake(self) -> None:
         for job in list(self.jobs.values()):
             if job.wakes_at is not None or job.pended:
                 self.tell(job, Happening.TIME_PASSED)
-
-
-def _end_of(found: os.waitid_result, report_fd: int) -> End:
-    try:
-        cause = os.read(report_fd, 512)
-    except BlockingIOError:  # killed before its exec, while a child of its own still held the pipe
-        cause = b""
-    finally:
-        os.close(report_fd)
-    if found.si_code != os.CLD_EXITED:
-        return Signal(found.si_status)
-    return SpawnFailed(cause.decode(errors="replace")) if cause else ExitCode(found.si_status)

@@ -7,8 +7,9 @@ from xml.parsers.expat import ExpatError
 
 
 class Overrides:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, disabled_at_first: bool) -> None:
         self._path = path
+        self._disabled_at_first = disabled_at_first
         self._disabled: dict[str, bool] = {}
 
     def read(self) -> str | None:
@@ -27,6 +28,9 @@ class Overrides:
         return sorted(self._disabled.items())
 
     def is_disabled(self, label: str) -> bool:
+        """A label that is disabled at first has an entry from the first time it is named."""
+        if self._disabled_at_first:
+            self._disabled.setdefault(label, True)
         return self._disabled.get(label, False)
 
     def set_disabled(self, label: str, *, disabled: bool) -> None:

@@ -1,43 +1,51 @@
 """What launchctl prints about jobs and the domain, line by line as on a Mac."""
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from mlxhub.standin import darwin
 from mlxhub.standin.domain import Domain
-from mlxhub.standin.job import ExitCode, Job, Phase, Signal, SpawnFailed
+from mlxhub.standin.job import End, Job
 from mlxhub.standin.plist import DEFAULT_PATH, Conditions
-from mlxhub.standin.variation import Variation
+
+_Entry = tuple[str, object]  # None is not shown, a list is a block
+_OFTEN_MISSING = frozenset(
+    {"active count", "forks", "execs", "initialized", "trampolined", "resource coalition"}
+)
 
 
 def print_job(job: Job, domain: Domain) -> str:
-    variation = domain.variation
-    target = f"gui/{domain.uid}/{job.definition.label}"
-    sections = _sections(job, domain.uid, variation)
+    variation, definition = domain.variation, job.definition
+    entries = [*_definition_entries(job), *_state_entries(job, domain)]
+    if variation.prints_unknown_fields:
+        entries += [("entropy budget", "0x1f (unlimited)"), ("holds", ["state = none", "pid = 1"])]
+    if not variation.prints_optional_fields:
+        entries = [entry for entry in entries if entry[0] not in _OFTEN_MISSING]
     if variation.shuffles_fields:
-        random.Random(variation.seed).shuffle(sections)  # noqa: S311 - repeatable on purpose
-    first = job.definition.label if variation.prints_label_only else target
-    return f"{first} = {{\n" + "".join(sections) + "}\n"
+        random.Random(variation.seed).shuffle(entries)  # noqa: S311 - repeatable on purpose
+    name = definition.label if variation.prints_label_only else f"gui/{domain.uid}/{definition.label}"
+    return _dictionary(name, entries)
 
 
 def print_domain(domain: Domain) -> str:
-    rows = "".join(
-        f"\t\t{job.pid or 0:8} {_status(job):>8} \t{label}\n" for label, job in sorted(domain.jobs.items())
-    )
-    running = sum(job.pid is not None for job in domain.jobs.values())
-    return (
-        f"gui/{domain.uid} = {{\n\ttype = gui\n\thandle = {domain.uid}\n\tactive count = {running}\n"
-        f"\ton-demand count = {int(domain.on_demand_only)}\n\tservice count = {len(domain.jobs)}\n"
-        f"\tactive service count = {running}\n\tsession = Aqua\n\n"
-        f"\tservices = {{\n{rows}\t}}\n\n{print_disabled(domain)}}}\n"
-    )
+    jobs = sorted(domain.jobs.items())
+    running = sum(job.pid is not None for _, job in jobs)
+    entries: list[_Entry] = [
+        ("type", "gui"),
+        ("handle", domain.uid),
+        ("active count", running),
+        ("on-demand count", int(domain.on_demand_only)),
+        ("service count", len(jobs)),
+        ("active service count", running),
+        ("session", domain.profile.session),
+        ("services", [f"{job.pid or 0:8} {_status(job):>8} \t{label}" for label, job in jobs]),
+        *_disabled_entries(domain),
+    ]
+    return _dictionary(f"gui/{domain.uid}", entries)
 
 
 def print_disabled(domain: Domain) -> str:
-    words = ("false", "true") if domain.variation.prints_true_false else ("enabled", "disabled")
-    rows = "".join(f'\t\t"{label}" => {words[off]}\n' for label, off in domain.overrides.entries())
-    associations = "\tlogin item associations = {\n\t}\n" if domain.variation.prints_unknown_fields else ""
-    return f"\tdisabled services = {{\n{rows}\t}}\n{associations}"
+    return "".join(_text(*entry) for entry in _disabled_entries(domain))
 
 
 def print_list(domain: Domain) -> str:
@@ -46,153 +54,123 @@ def print_list(domain: Domain) -> str:
 
 
 def print_list_entry(job: Job) -> str:
-    definition = job.definition
-    entries = {
+    definition, status = job.definition, _status(job)
+    quoted = {
         "StandardOutPath": definition.stdout_path,
         "LimitLoadToSessionType": "Aqua",
         "StandardErrorPath": definition.stderr_path,
         "Label": definition.label,
+        "Program": definition.program or definition.arguments[0],
     }
-    lines = [f'\t"{key}" = "{value}";\n' for key, value in entries.items() if value is not None]
-    lines.append(f'\t"OnDemand" = {"false" if definition.keep_alive else "true"};\n')
-    lines.append(f'\t"LastExitStatus" = {_wait_status(job)};\n')
-    if job.pid is not None:
-        lines.append(f'\t"PID" = {job.pid};\n')
-    lines.append(f'\t"Program" = "{definition.program or definition.arguments[0]}";\n')
+    plain = {
+        "OnDemand": "false" if definition.keep_alive else "true",
+        "LastExitStatus": -status if status < 0 else status << 8,  # raw, as wait(2) gives it on a Mac
+        "PID": job.pid,
+    }
+    lines = [f'\t"{key}" = "{value}";\n' for key, value in quoted.items() if value is not None]
+    lines += [f'\t"{key}" = {value};\n' for key, value in plain.items() if value is not None]
     arguments = "".join(f'\t\t"{argument}";\n' for argument in definition.arguments)
     return "{\n" + "".join(lines) + f'\t"ProgramArguments" = (\n{arguments}\t);\n}};\n'
 
 
-def _sections(job: Job, uid: int, variation: Variation) -> list[str]:
+def _definition_entries(job: Job) -> list[_Entry]:
     definition = job.definition
-    sections = [
-        _fields(
-            {
-                "active count": int(job.pid is not None) if variation.prints_optional_fields else None,
-                "path": definition.path,
-                "type": "LaunchAgent",
-                "state": job.phase,
-            }
-        )
-        + "\n",
-        _fields({"program": definition.program or definition.arguments[0]}),
-        _block("arguments", definition.arguments),
-        _fields({"working directory": definition.working_directory}, blank_after=True),
-        _fields({"stdout path": definition.stdout_path, "stderr path": definition.stderr_path}),
-        _block("default environment", [f"PATH => {DEFAULT_PATH}"]),
-        _block("environment", _environment_rows(job)),
-        *(_fields({key: value}) for key, value in _facts(job, uid, variation).items()),
-        _semaphores(job),
+    environment = {"OSLogRateLimit": "64", **definition.environment, "XPC_SERVICE_NAME": definition.label}
+    return [
+        ("active count", int(job.pid is not None)),
+        ("path", definition.path),
+        ("type", "LaunchAgent"),
+        ("state", job.phase),
+        ("program", definition.program or definition.arguments[0]),
+        ("arguments", list(definition.arguments)),
+        ("working directory", definition.working_directory),
+        ("stdout path", definition.stdout_path),
+        ("stderr path", definition.stderr_path),
+        ("default environment", [f"PATH => {DEFAULT_PATH}"]),
+        ("environment", [f"{name} => {value}" for name, value in environment.items()]),
     ]
-    if variation.prints_optional_fields:
-        sections.append(_coalition(job))
-    sections.append(_fields({"spawn type": definition.spawn_type, "jetsam priority": 40}))
-    sections.append(_fields({"job state": _job_state(job)}))
-    if variation.prints_unknown_fields:
-        sections.append(
-            _fields({"entropy budget": "0x1f (unlimited)"}) + _block("holds", ["state = none", "pid = 1"])
-        )
-    sections.append(f"\n\tproperties = {_properties(job)}\n")
-    return [section for section in sections if section]
 
 
-def _facts(job: Job, uid: int, variation: Variation) -> dict[str, object]:
-    running = job.pid is not None
-    facts: dict[str, object] = {
-        "domain": f"gui/{uid} [100016]",
-        "asid": 100016,
-        "minimum runtime": job.throttle_seconds,
-        "exit timeout": job.definition.exit_timeout_seconds,
-        "runs": job.runs,
-        "pid": job.pid,
-        "immediate reason": job.reason if running else None,
-        "pended nondemand spawn": job.pended,
-    }
-    if variation.prints_optional_fields:
-        execs = 0 if isinstance(job.last_end, SpawnFailed) and not running else 2 * bool(job.runs)
-        facts |= {
-            "forks": job.runs,
-            "execs": execs,
-            "initialized": int(job.runs > 0),
-            "trampolined": int(job.runs > 0),
-        }
-    return facts | _outcome(job)
+def _state_entries(job: Job, domain: Domain) -> list[_Entry]:
+    running, started = job.pid is not None, int(job.runs > 0)
+    failed = job.last_end is not None and job.last_end.spawn_error != "" and not running
+    label, crashes = job.definition.label, job.successive_crashes or None
+    return [
+        ("domain", f"gui/{domain.uid} [100016]"),
+        ("asid", 100016),
+        ("minimum runtime", job.throttle_seconds),
+        ("base minimum runtime", crashes and job.base_throttle_seconds),
+        ("exit timeout", job.definition.exit_timeout_seconds),
+        ("runs", job.runs),
+        ("successive crashes", crashes),
+        ("pid", job.pid),
+        ("immediate reason", job.reason if running else None),
+        ("pended nondemand spawn", job.pended),
+        ("forks", job.runs),
+        ("execs", 0 if failed else 2 * started),
+        ("initialized", started),
+        ("trampolined", started),
+        *_outcome_entries(job.last_end),
+        ("semaphores", _semaphores(job)),
+        ("resource coalition", ["ID = 1432", "type = resource", "state = active", "name = " + label]),
+        ("spawn type", job.definition.spawn_type),
+        ("jetsam priority", 40),
+        ("job state", "running" if running else "spawn failed" if failed else "exited"),
+        ("properties", _properties(job)),
+    ]
 
 
-def _outcome(job: Job) -> dict[str, object]:
-    match job.last_end:
-        case None:
-            return {"last exit code": "(never exited)"}
-        case ExitCode(code):
-            return {"last exit code": darwin.exit_text(code)}
-        case Signal(number):
-            return {"last terminating signal": darwin.signal_text(number)}
-        case SpawnFailed():
-            return {"last exit code": darwin.exit_text(darwin.SPAWN_FAILED)}
-
-
-def _job_state(job: Job) -> str | None:
-    if job.pid is not None:
-        return "running"
-    if isinstance(job.last_end, SpawnFailed):
-        return "spawn failed"
-    return "exited" if job.last_end is not None or job.phase is Phase.IDLE else None
+def _outcome_entries(end: End | None) -> list[_Entry]:
+    if end is None:
+        return [("last exit code", "(never exited)")]
+    if end.status < 0:
+        return [
+            ("last terminating signal", darwin.signal_text(-end.status)),
+            ("last exit reason", end.reason),
+        ]
+    return [("last exit code", darwin.exit_text(end.status))]
 
 
 def _status(job: Job) -> int:
-    match job.last_end:
-        case None:
-            return 0
-        case ExitCode(code):
-            return code
-        case Signal(number):
-            return -darwin.signal_number(number)
-        case SpawnFailed():
-            return darwin.SPAWN_FAILED
+    """The last exit code, or minus Darwin's number of the signal."""
+    status = job.last_end.status if job.last_end is not None else 0
+    return status if status >= 0 else -darwin.signal_number(-status)
 
 
-def _wait_status(job: Job) -> int:
-    """Raw, as wait(2) gives it on a Mac."""
-    status = _status(job)
-    return -status if status < 0 else status << 8
-
-
-def _environment_rows(job: Job) -> list[str]:
-    shown = {"OSLogRateLimit": "64", **job.definition.environment, "XPC_SERVICE_NAME": job.definition.label}
-    return [f"{name} => {value}" for name, value in shown.items()]
-
-
-def _semaphores(job: Job) -> str:
+def _semaphores(job: Job) -> list[str] | None:
     keep_alive = job.definition.keep_alive
     if not isinstance(keep_alive, Conditions):
-        return ""
+        return None
     named = {"successful exit": keep_alive.successful_exit, "crashed": keep_alive.crashed}
-    rows = [f"{name} => {int(value)}" for name, value in named.items() if value is not None]
-    return "\n" + _block("semaphores", rows)
-
-
-def _coalition(job: Job) -> str:
-    state = "active" if job.pid is not None else "inactive"
-    return _block(
-        "resource coalition",
-        ["ID = 1432", "type = resource", f"state = {state}", f"name = {job.definition.label}"],
-    )
+    return [f"{name} => {int(value)}" for name, value in named.items() if value is not None]
 
 
 def _properties(job: Job) -> str:
-    definition = job.definition
     held = {
-        "keepalive": bool(definition.keep_alive),
-        "runatload": definition.run_at_load,
-        "inferred program": definition.program is None,
+        "keepalive": bool(job.definition.keep_alive),
+        "runatload": job.definition.run_at_load,
+        "inferred program": job.definition.program is None,
+        "needs LWCR update": job.is_stale,
     }
     return " | ".join(name for name, holds in held.items() if holds)
 
 
-def _fields(values: Mapping[str, object], *, blank_after: bool = False) -> str:
-    text = "".join(f"\t{key} = {value}\n" for key, value in values.items() if value is not None)
-    return text + "\n" if text and blank_after else text
+def _disabled_entries(domain: Domain) -> list[_Entry]:
+    words = ("false", "true") if domain.variation.prints_true_false else ("enabled", "disabled")
+    rows = [f'"{label}" => {words[off]}' for label, off in domain.overrides.entries()]
+    associations: list[_Entry] = [("login item associations", [])]
+    return [("disabled services", rows)] + (associations if domain.variation.prints_unknown_fields else [])
 
 
-def _block(name: str, rows: Iterable[str]) -> str:
-    return f"\t{name} = {{\n" + "".join(f"\t\t{row}\n" for row in rows) + "\t}\n\n"
+def _dictionary(name: str, entries: Iterable[_Entry]) -> str:
+    return f"{name} = {{\n" + "".join(_text(*entry) for entry in entries) + "}\n"
+
+
+def _text(name: str, value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case list():
+            return f"\t{name} = {{\n" + "".join(f"\t\t{row}\n" for row in value) + "\t}\n"
+        case _:
+            return f"\t{name} = {value}\n"

@@ -1,7 +1,6 @@
-"""The daemon's socket: one JSON line in, one JSON line out, and no client can hold up another."""
+"""The daemon's socket: words with a NUL behind each in both directions, and no client holds up another."""
 
 import asyncio
-import json
 import os
 import socket
 import struct
@@ -14,34 +13,38 @@ from mlxhub.standin.verbs import Answer, Request, carry_out
 
 PATIENCE_SECONDS = 3.0
 LARGEST_REQUEST_BYTES = 1 << 16
+BACKLOG = 1024
 
 
 async def serve(state: Path, domain: Domain) -> asyncio.Server:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if _peer_uid(writer) == os.getuid() and (line := await _read_line(reader)):
-                request = _parse(line)
+            if _peer_uid(writer) == os.getuid() and (content := await _read(reader)):
+                request = _parse(content)
                 malformed = Answer(darwin.USAGE, "", "Malformed request.\n")
                 await _send(malformed if request is None else await carry_out(request, domain), writer)
         finally:
             writer.transport.abort()
 
-    return await asyncio.start_unix_server(converse, sock=_listen(state), limit=LARGEST_REQUEST_BYTES)
+    return await asyncio.start_unix_server(converse, sock=_listen(state), backlog=BACKLOG)
 
 
-async def _read_line(reader: asyncio.StreamReader) -> bytes:
+async def _read(reader: asyncio.StreamReader) -> bytes:
     """Nothing from a client that is gone, silent for too long, or says too much."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await reader.readline()
-    except (OSError, TimeoutError, ValueError):
-        return b""
+            await reader.readexactly(LARGEST_REQUEST_BYTES)
+    except asyncio.IncompleteReadError as whole:  # as it should be: the stream ended first
+        return whole.partial
+    except (OSError, TimeoutError):
+        pass
+    return b""
 
 
 async def _send(answer: Answer, writer: asyncio.StreamWriter) -> None:
-    message = {"rc": answer.rc, "stdout": answer.stdout, "stderr": answer.stderr}
     writer.transport.set_write_buffer_limits(0)  # makes drain wait for the last byte
-    writer.write(json.dumps(message).encode() + b"\n")
+    words = (text.replace("\0", "") for text in (str(answer.rc), answer.stdout, answer.stderr))
+    writer.write(os.fsencode("".join(f"{word}\0" for word in words)))
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(PATIENCE_SECONDS):
             await writer.drain()
@@ -66,14 +69,9 @@ def _peer_uid(writer: asyncio.StreamWriter) -> int:
     return int(struct.unpack("3i", credentials)[1])
 
 
-def _parse(line: bytes) -> Request | None:
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    match message:
-        case {"argv": [*words], "cwd": str() as cwd, "tty": bool() as is_tty}:
-            argv = tuple(word for word in words if isinstance(word, str))
-            return Request(argv, cwd, is_tty) if len(argv) == len(words) else None
+def _parse(content: bytes) -> Request | None:
+    match os.fsdecode(content).split("\0"):
+        case ["tty" | "" as tty, cwd, *argv, ""] if cwd.startswith("/"):
+            return Request(tuple(argv), cwd, is_tty=tty == "tty")
         case _:
             return None

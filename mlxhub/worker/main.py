@@ -1,71 +1,54 @@
-"""The worker's process: from settings to an exit code."""
+"""The worker's process: from settings to an exit code. Its heavy part is imported when it may run."""
 
-import asyncio
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
-from loguru import logger
-
-from mlxhub.core.config import WorkerSettings
-from mlxhub.errors import PortHeld
+from mlxhub.core.config import RunRecords, WorkerSettings
+from mlxhub.core.paths import RunFiles
+from mlxhub.files.recorded_run import Ending, run_recorded
 from mlxhub.logs import configure_logs
-from mlxhub.web.server import bind_socket, run, serve
-from mlxhub.worker.app import build_app
-from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
-from mlxhub.worker.model_service import ModelService
 
-HOST = "127.0.0.1"
-EXIT_OK = 0
-EXIT_BROKEN = 70
-EXIT_TRY_AGAIN = 75
 OPEN_FILES = 8192
 
 
-def run_worker(settings: WorkerSettings, generation: str) -> int:
-    """Serve one model until SIGTERM. EXIT_TRY_AGAIN: a stranger holds the port. EXIT_BROKEN: replace me."""
+def run_worker(
+    settings: WorkerSettings, generation: str, last_exit: Callable[[str], str | None] = lambda _label: None
+) -> int:
+    """Serve one model until SIGTERM, unless it died too often of late; the exit code.
+
+    `last_exit`: how the last process of this label ended, as far as launchd says.
+    """
     os.umask(0o077)
     # A worker reads local files only, whatever a model's configuration asks for.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     _allow_open_files()
-    configure_logs(settings.log_level, Path(settings.log_file) if settings.log_file else None)
-    try:
-        sock = bind_socket(HOST, settings.port)
-    except PortHeld as error:
-        logger.error("{}", error)
-        return EXIT_TRY_AGAIN
-    stop = asyncio.Event()
-    service = ModelService(settings, _engine(settings), stop_process=stop.set)
-    logger.info('Model "{}" is served at http://{}:{}/v1', settings.name, HOST, settings.port)
-    run(
-        serve(
-            build_app(service, generation),
-            sock,
-            begin_drain=service.begin_drain,
-            is_idle=lambda: service.is_idle,
-            end_rest=service.end_rest,
-            stop=stop,
+    log_file = Path(settings.log_file) if settings.log_file else None
+    configure_logs(settings.log_level, log_file)
+
+    def program() -> Ending:
+        # Here, so that an import that fails or crashes is an end that is written down.
+        from mlxhub.worker.serving import serve_model  # noqa: PLC0415
+
+        return serve_model(settings, generation)
+
+    records = settings.records
+    if records is None or log_file is None:
+        ending = program()
+    else:
+        ending = run_recorded(
+            _run_files(settings.name, records, log_file),
+            program,
+            last_exit=lambda: last_exit(records.label),
         )
-    )
-    code = EXIT_OK if service.broken is None else EXIT_BROKEN
-    logger.info('The worker of "{}" ends: {}', settings.name, service.broken or "as requested")
-    if not service.stopped_cleanly:
-        # The interpreter would wait for the engine thread for ever.
-        logger.error("The engine did not stop in time. The process ends without it.")
-        os._exit(code)
-    return code
+    if not ending.cleanly:
+        os._exit(ending.exit_code)
+    return ending.exit_code
 
 
-def _engine(settings: WorkerSettings) -> TextEngine:
-    return TextEngine(
-        TextEngineOptions(
-            name=settings.name,
-            model_path=settings.model_path,
-            max_concurrency=settings.max_concurrency,
-            prefill_step=settings.prefill_step,
-            context_length=settings.context_length,
-        )
-    )
+def _run_files(name: str, records: RunRecords, log_file: Path) -> RunFiles:
+    return RunFiles(name=name, runs=Path(records.runs), parked=Path(records.parked), log=log_file)
 
 
 def _allow_open_files() -> None:

@@ -15,12 +15,14 @@ from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.agents import GENERATION_OPTION
 from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.observed import PortHolder
+from mlxhub.errors import MlxhubError
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.protocol.hub import HubStatus, ModelView
 from mlxhub.web.server import bind_socket, serve
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
+from tests.fakes.run_files import run_files_in
 from tests.fakes.worker import FakeWorker, WorkerProgram
 
 WAIT_SECONDS = 5.0
@@ -31,7 +33,7 @@ BETA = ModelConfig(name="beta", model_path="builtin:demo")
 
 @dataclass
 class RunningHub:
-    """`next_hub` is what a reload reads."""
+    """`next_hub` is what a reload reads; `outcome` what comes of it, else nothing changes."""
 
     url: str
     port: int
@@ -43,6 +45,7 @@ class RunningHub:
     hub: Hub
     next_hub: Callable[[], Hub]
     reconciled: list[Hub] = field(default_factory=list)
+    outcome: ReloadOutcome | MlxhubError | None = None
 
     def label(self, name: str) -> str:
         return self.hub.models[name].label
@@ -89,7 +92,7 @@ def make_test_hub(directory: Path, *models: ModelConfig, config: HubConfig | Non
             label=label,
             plist=write_plist(directory, label),
             generation="g1",
-            log=directory / f"{model.name}.log",
+            run_files=run_files_in(directory, model.name),
         )
     return Hub(
         config=config or HubConfig(models=models),
@@ -107,6 +110,7 @@ async def running_hub(
     config: HubConfig | None = None,
     silent_seconds: float = 30.0,
     generation: str = "",
+    warnings: tuple[str, ...] = (),
 ) -> AsyncIterator[RunningHub]:
     """Models without a port get a free one. Those not in `stopped` ran before the controller began."""
     ports = free_ports(len(models) + 1)
@@ -128,7 +132,9 @@ async def running_hub(
 
     def reconcile_workers(wanted: Hub) -> ReloadOutcome:
         running.reconciled.append(wanted)
-        return ReloadOutcome(unchanged=tuple(wanted.models))
+        if isinstance(running.outcome, MlxhubError):
+            raise running.outcome
+        return running.outcome or ReloadOutcome(unchanged=tuple(wanted.models))
 
     def holder_of(port: int) -> PortHolder | None:
         """A fake worker has the pid its launchd gave it; this process is what the system would name."""
@@ -148,7 +154,7 @@ async def running_hub(
     stop = asyncio.Event()
     url = f"http://127.0.0.1:{ports[0]}"
     async with asyncio.TaskGroup() as tasks:
-        controller = make_controller(settings, hub, collaborators, tasks, stop.set, silent_seconds)
+        controller = make_controller(settings, hub, collaborators, tasks, stop.set, silent_seconds, warnings)
         background = tasks.create_task(controller.run())
         serving = tasks.create_task(
             serve(

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from mlxhub.controller.collaborators import ReloadOutcome
 from mlxhub.core.agents import BY_HAND
 from mlxhub.core.config import HubConfig
 from mlxhub.core.lifecycle import ModelState, ProcessState
-from mlxhub.errors import ConfigError, Fault
+from mlxhub.errors import ConfigError, Fault, PlanRefused
 from mlxhub.fleet.hub import Hub
+from mlxhub.protocol.hub import Failure
 from tests.controller.hub import ALPHA, BETA, RunningHub, make_test_hub, running_hub
 from tests.fakes.waiting import until
 from tests.fakes.worker import FakeWorker
@@ -205,6 +207,34 @@ async def test_a_reload_takes_the_new_models_and_drops_the_old(hub: RunningHub, 
     assert (await hub.chat("new")).status_code == 200
     assert (await hub.chat("beta")).status_code == 404
     assert (await hub.chat("gpt-4o-mini")).status_code == 404
+
+
+async def test_a_reload_says_what_failed_and_what_was_not_begun(hub: RunningHub) -> None:
+    failure = Failure(name="alpha", message="it is not ready.", evidence=["its last words"])
+    hub.outcome = ReloadOutcome(unchanged=("gamma",), failed=(failure,), not_begun=("beta",))
+    result = (await hub.post("/hub/reload")).json()
+    assert result["failed"] == [
+        {"name": "alpha", "message": "it is not ready.", "evidence": ["its last words"]}
+    ]
+    assert (result["not_begun"], result["unchanged"]) == (["beta"], ["gamma"])
+
+
+async def test_a_reload_that_is_refused_leaves_the_hub_as_it_was(hub: RunningHub, tmp_path: Path) -> None:
+    alpha = hub.hub.models["alpha"].config
+    hub.next_hub = lambda: make_test_hub(tmp_path, alpha)
+    hub.outcome = PlanRefused({"io.mlxhub.worker.alpha": "/agents/a.plist was edited."})
+    response = await hub.post("/hub/reload")
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "not_ours")
+    assert "/agents/a.plist was edited." in response.json()["error"]["message"]
+    assert "mlxhub apply --force" in response.json()["error"]["message"]
+    assert (await hub.chat("beta")).status_code == 200
+
+
+async def test_what_is_wrong_with_the_hub_it_began_with_is_a_warning_until_a_reload(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, warnings=("hub.yaml:3: first.",)) as hub:
+        assert (await hub.client.get("/hub/status")).json()["warnings"] == ["hub.yaml:3: first."]
+        await hub.post("/hub/reload")
+        assert (await hub.client.get("/hub/status")).json()["warnings"] == []
 
 
 async def test_a_reload_with_another_label_prefix_is_refused_before_anything_changes(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlxhub.files.runs import park
 from tests.controller.hub import ALPHA, BETA, running_hub
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.waiting import until
@@ -33,6 +34,22 @@ async def test_a_model_with_jit_off_is_not_started(tmp_path: Path) -> None:
         assert (response.status_code, response.json()["error"]["code"]) == (503, "model_not_running")
         assert "mlxhub start-model beta" in response.json()["error"]["message"]
         assert hub.programs["beta"].starts == 0
+
+
+async def test_a_model_that_is_kept_down_is_refused_until_a_person_starts_it(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, stopped=("alpha",)) as hub:
+        park(hub.hub.models["alpha"].run_files, "It died 5 times.", None)
+        response = await hub.chat("alpha")
+        assert response.status_code == 503
+        assert response.json()["error"]["code"] == "model_failed"
+        assert response.json()["error"]["message"] == "It died 5 times."
+        assert hub.programs["alpha"].starts == 0
+        view = await hub.until("alpha", lambda view: view.error is not None)
+        assert (view.process, view.error) == ("failed", "It died 5 times.")
+
+        assert (await hub.post("/hub/models/alpha/start")).status_code == 200
+        assert (await hub.chat("alpha")).status_code == 200
+        assert (await hub.view("alpha")).error is None
 
 
 async def test_a_start_that_fails_says_how_it_ended_and_where_the_log_is(tmp_path: Path) -> None:

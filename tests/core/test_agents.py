@@ -93,6 +93,26 @@ def test_another_build_restarts_every_agent(example: HubConfig) -> None:
     assert all(before[label].plist != after[label].plist for label in before)
 
 
+def test_agents_start_through_a_launcher_of_their_own_name(example: HubConfig) -> None:
+    begin = {
+        label: plistlib.loads(agent.plist)["ProgramArguments"][:3]
+        for label, agent in agents_of(example).items()
+        if label in ("io.mlxhub.controller", "io.mlxhub.worker.demo")
+    }
+    assert begin == {
+        "io.mlxhub.controller": [
+            f"{SUPPORT}/bin/mlxhub-controller",
+            f"{SUPPORT}/state/parked/controller.txt",
+            f"{SUPPORT}/env/bin/python",
+        ],
+        "io.mlxhub.worker.demo": [
+            f"{SUPPORT}/bin/mlxhub-worker",
+            f"{SUPPORT}/state/parked/demo.txt",
+            f"{SUPPORT}/env/bin/python",
+        ],
+    }
+
+
 def test_homes_and_relative_paths_are_expanded(example: HubConfig) -> None:
     plist = plistlib.loads(agents_of(example)["io.mlxhub.worker.coder"].plist)
     assert "/Users/ann/models/coder" in plist["ProgramArguments"][-3]

@@ -15,6 +15,7 @@ from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.observation import look
 from mlxhub.protocol.worker import WorkerStatus
 from tests.fakes.launchd import FakeLaunchd
+from tests.fakes.run_files import run_files_in
 from tests.fleet.test_status import WORKER
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,9 @@ class Machine:
         self.now = 100.0
         self.facts: ModelFacts | None = None
         config = ModelConfig(name="alpha", model_path="builtin:demo")
-        self.model = HubModel(config, 47850, LABEL, Path("/x.plist"), "g1", Path("/alpha.log"))
+        self.model = HubModel(
+            config, 47850, LABEL, Path("/x.plist"), "g1", run_files_in(Path("/nowhere"), "alpha")
+        )
 
     async def ask(self) -> WorkerStatus:
         if self.answers is None:

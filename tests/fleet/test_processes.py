@@ -11,11 +11,13 @@ import pytest
 from mlxhub.core.config import ModelConfig
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.core.observed import PortHolder
-from mlxhub.errors import ModelNotRunning, PortHeld, WorkerSilent
+from mlxhub.errors import ModelFailed, ModelNotRunning, PortHeld, WorkerSilent
+from mlxhub.files.runs import LAUNCHER_MARK, park, parked_reason
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.processes import start_process, stop_process
 from mlxhub.protocol.worker import BatchStatus, CounterStatus, MemoryStatus, WorkerStatus
 from tests.fakes.launchd import FakeLaunchd, Obedient
+from tests.fakes.run_files import run_files_in
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +53,7 @@ class Machine:
             label=LABEL,
             plist=plist,
             generation="g1",
-            log=directory / "alpha.log",
+            run_files=run_files_in(directory, "alpha"),
         )
         self.holder: PortHolder | None = None
         self.mute = False
@@ -263,3 +265,32 @@ async def test_a_throttled_job_is_booted_out_so_that_it_stays_down(machine: Mach
     machine.launchd.end(LABEL, "exit 1")
     assert await machine.stop()
     assert LABEL not in machine.launchd.jobs
+
+
+async def test_what_is_kept_down_is_started_for_a_person_only(machine: Machine) -> None:
+    machine.install(running=False)
+    park(machine.model.run_files, "It died 5 times.", None)
+    with pytest.raises(ModelFailed, match="It died 5 times"):
+        await machine.start(enable=False)
+    assert machine.launchd.calls == []
+    assert (await machine.start(enable=True)).pid == 50_001
+    assert parked_reason(machine.model.run_files) is None
+
+
+async def test_a_note_of_the_launcher_does_not_keep_a_request_from_trying_again(machine: Machine) -> None:
+    machine.install(running=False)
+    machine.model.run_files.parked.parent.mkdir()
+    machine.model.run_files.parked.write_text(f"Python is gone.\n{LAUNCHER_MARK}\n")
+    assert (await machine.start(enable=False)).pid == 50_001
+
+
+async def test_a_process_that_parks_itself_says_why(machine: Machine) -> None:
+    class Parking(Obedient):
+        def start(self, launchd: FakeLaunchd, label: str, pid: int) -> None:
+            park(machine.model.run_files, "Its last process is still there.", None)
+            launchd.end(label, "exit 0")
+
+    machine.launchd.programs = {LABEL: Parking()}
+    machine.install(running=False)
+    with pytest.raises(ModelFailed, match="Its last process is still there"):
+        await machine.start()

@@ -13,6 +13,7 @@ from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.status import Clocks, hub_status, model_view
 from mlxhub.protocol.hub import ControllerView
 from mlxhub.protocol.worker import BatchStatus, CounterStatus, MemoryStatus, WorkerStatus
+from tests.fakes.run_files import run_files_in
 
 NOW = Clocks(monotonic=1000.0, unix=1_700_000_000.0)
 LABEL = "io.mlxhub.worker.alpha"
@@ -22,7 +23,7 @@ ALPHA = HubModel(
     label=LABEL,
     plist=Path("/agents/alpha.plist"),
     generation="g1",
-    log=Path("/logs/alpha.log"),
+    run_files=run_files_in(Path("/logs"), "alpha"),
 )
 HUB = Hub(HubConfig(models=(ALPHA.config,)), "io.mlxhub.controller", {"alpha": ALPHA}, {"alpha": "alpha"})
 CONTROLLER = ControllerView(
@@ -114,6 +115,23 @@ def test_a_stranger_on_the_port_makes_the_model_failed_and_is_named() -> None:
     assert view.process is ProcessState.FAILED
     assert view.error is not None
     assert "pid 5 (nc -l)" in view.error
+
+
+def test_what_is_kept_down_is_failed_and_says_why() -> None:
+    down = replace(AGENT, process=ProcessState.STOPPED, pid=None, last_exit="exit 0")
+    facts = ModelFacts(silent_since=1000, agent=down, parked="It died 5 times.")
+    view = model_view(ALPHA, facts, NOW)
+    assert (view.process, view.error) == (ProcessState.FAILED, "It died 5 times.")
+    held = replace(facts, holder=PortHolder(5, "nc -l"))
+    assert model_view(ALPHA, held, NOW).error == "It died 5 times."
+
+
+def test_a_note_does_not_speak_for_a_process_that_is_there_or_an_agent_that_is_not() -> None:
+    starting = ModelFacts(silent_since=1000, agent=AGENT, parked="It died 5 times.", pid_seen_at=999.0)
+    assert model_view(ALPHA, starting, NOW).process is ProcessState.STARTING
+    gone = replace(AGENT, process=ProcessState.NOT_INSTALLED, pid=None)
+    view = model_view(ALPHA, ModelFacts(silent_since=1000, agent=gone, parked="It died 5 times."), NOW)
+    assert view.process is ProcessState.NOT_INSTALLED
 
 
 def test_a_crash_loop_says_how_it_ended_and_where_the_log_is() -> None:

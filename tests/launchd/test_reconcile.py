@@ -7,9 +7,11 @@ import pytest
 
 from mlxhub.core.agents import RenderedAgent
 from mlxhub.core.paths import Paths
-from mlxhub.core.plan import Change, Plan
-from mlxhub.errors import LabelTaken, LaunchctlFailed, NoSession, PlanFailed
-from mlxhub.files.manifest import installed_agents
+from mlxhub.core.plan import Change
+from mlxhub.errors import LaunchctlFailed, NoSession, PlanRefused, WorkerSilent
+from mlxhub.files.generations import remember
+from mlxhub.files.manifest import installed_agents, written_files
+from mlxhub.launchd.carry_out import Applied, AwaitReady
 from mlxhub.launchd.reconcile import reconcile
 from tests.fakes.launchd import FakeLaunchd
 
@@ -28,8 +30,21 @@ def agents(paths: Paths, *labels: str, generation: str = "g1") -> dict[str, Rend
     return made
 
 
-def bring(desired: dict[str, RenderedAgent], paths: Paths, launchd: FakeLaunchd) -> Plan:
-    return reconcile(desired, owns=lambda _label: True, paths=paths, launchd=launchd)
+def ready(_label: str) -> None:
+    """Nothing to wait for: these agents have no programs."""
+
+
+def bring(
+    desired: dict[str, RenderedAgent],
+    paths: Paths,
+    launchd: FakeLaunchd | None,
+    *,
+    await_ready: AwaitReady = ready,
+    force: bool = False,
+) -> Applied:
+    return reconcile(
+        desired, owns=lambda _label: True, paths=paths, launchd=launchd, await_ready=await_ready, force=force
+    )
 
 
 def assert_as_desired(desired: dict[str, RenderedAgent], paths: Paths, launchd: FakeLaunchd) -> None:
@@ -45,12 +60,14 @@ def assert_as_desired(desired: dict[str, RenderedAgent], paths: Paths, launchd: 
 def test_install_change_and_uninstall_are_one_function(paths: Paths) -> None:
     launchd = FakeLaunchd()
     first = agents(paths, "a", "b")
-    assert set(bring(first, paths, launchd).changes.values()) == {Change.ADD}
+    assert set(bring(first, paths, launchd).plan.changes.values()) == {Change.ADD}
     assert_as_desired(first, paths, launchd)
-    assert bring(first, paths, launchd).steps == ()
+    assert bring(first, paths, launchd).plan.stages == ()
 
     second = agents(paths, "b", "c", generation="g2")
-    assert bring(second, paths, launchd).changes == {"a": Change.REMOVE, "b": Change.CHANGE, "c": Change.ADD}
+    applied = bring(second, paths, launchd)
+    assert applied.done == {"a": Change.REMOVE, "b": Change.CHANGE, "c": Change.ADD}
+    assert (applied.failed, applied.not_begun) == ({}, ())
     assert_as_desired(second, paths, launchd)
 
     bring({}, paths, launchd)
@@ -93,31 +110,165 @@ def test_what_was_cut_short_is_finished_by_the_next_run(paths: Paths, calls: int
         bring(wanted, paths, launchd)
     assert_as_desired(wanted, paths, launchd)
     launchd.calls_left = 0
-    assert bring(wanted, paths, launchd).steps == ()
+    assert bring(wanted, paths, launchd).plan.stages == ()
 
 
-def test_an_agent_that_launchd_refuses_does_not_keep_the_others_from_starting(paths: Paths) -> None:
+def refusing(refused: str) -> FakeLaunchd:
     class Refusing(FakeLaunchd):
         def bootstrap(self, plist: Path, label: str, generation: str) -> None:
-            if label == "a":
-                raise LaunchctlFailed("launchctl bootstrap of a", 5, "Switched off in Login Items.")
+            if label == refused:
+                raise LaunchctlFailed(f"launchctl bootstrap of {label}", 5, "Switched off in Login Items.")
             super().bootstrap(plist, label, generation)
 
-    launchd = Refusing()
-    with pytest.raises(PlanFailed, match="a: launchctl bootstrap of a failed") as caught:
-        bring(agents(paths, "a", "b"), paths, launchd)
-    assert caught.value.failures.keys() == {"a"}
+    return Refusing()
+
+
+def test_an_addition_that_fails_does_not_keep_the_others_from_starting(paths: Paths) -> None:
+    launchd = refusing("a")
+    applied = bring(agents(paths, "a", "b"), paths, launchd)
+    assert {label: str(error) for label, error in applied.failed.items()} == {
+        "a": "launchctl bootstrap of a failed (launchctl said 5). Switched off in Login Items."
+    }
+    assert (applied.done, applied.not_begun) == ({"b": Change.ADD}, ())
     assert launchd.jobs.keys() == {"b"}
 
 
-def test_a_label_that_another_hub_runs_is_left_alone(paths: Paths, tmp_path: Path) -> None:
+def test_running_agents_change_one_at_a_time_each_ready_before_the_next(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a", "b"), paths, launchd)
+    launchd.calls.clear()
+    events: list[tuple[str, str]] = []
+
+    def await_ready(label: str) -> None:
+        launchd.calls.append(("ready", label))
+
+    bring(agents(paths, "a", "b", generation="g2"), paths, launchd, await_ready=await_ready)
+    events = [call for call in launchd.calls if call[0] in ("bootout", "bootstrap", "ready")]
+    assert events == [
+        ("bootout", "a"),
+        ("bootstrap", "a"),
+        ("ready", "a"),
+        ("bootout", "b"),
+        ("bootstrap", "b"),
+        ("ready", "b"),
+    ]
+
+
+def test_a_change_that_does_not_become_ready_ends_the_rollout_and_the_next_run_goes_on(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    first = agents(paths, "a", "b")
+    bring(first, paths, launchd)
+    remember(paths, "one", {label: agent.generation for label, agent in first.items()}, good=True, time=0.0)
+    before = launchd.jobs["b"].pid
+    broken = True
+
+    def await_ready(label: str) -> None:
+        if broken and label == "a":
+            raise WorkerSilent("a", "it says nothing.")
+
+    second = agents(paths, "a", "b", "c", generation="g2")
+    for _ in range(2):  # what failed is waited for again before anything else is interrupted
+        applied = bring(second, paths, launchd, await_ready=await_ready)
+        assert applied.failed.keys() == {"a"}
+        assert applied.not_begun == ("b", "c")
+        assert launchd.jobs["b"].pid == before
+    broken = False
+    applied = bring(second, paths, launchd, await_ready=await_ready)
+    assert applied.done == {"b": Change.CHANGE, "c": Change.ADD}
+    assert_as_desired(second, paths, launchd)
+
+
+def test_a_label_that_another_hub_runs_is_left_alone_and_taken_by_force(paths: Paths, tmp_path: Path) -> None:
     foreign = tmp_path / "other" / "a.plist"
+    foreign.parent.mkdir()
+    foreign.write_bytes(b"theirs")
     launchd = FakeLaunchd()
     launchd.install("a", foreign, "theirs")
-    with pytest.raises(LabelTaken, match=r"other/a\.plist"):
+    with pytest.raises(PlanRefused, match=r"other/a\.plist.*not this hub's"):
         bring(agents(paths, "a"), paths, launchd)
     assert launchd.calls == []
     assert not paths.agents.exists()
+    bring(agents(paths, "a"), paths, launchd, force=True)
+    assert_as_desired(agents(paths, "a"), paths, launchd)
+    assert foreign.read_bytes() == b"theirs"
+
+
+def test_a_job_of_another_hub_outlives_the_removal_of_our_file_for_its_label(
+    paths: Paths, tmp_path: Path
+) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a"), paths, launchd)
+    launchd.jobs.clear()
+    launchd.install("a", tmp_path / "other" / "a.plist", "theirs")
+    bring({}, paths, launchd, force=True)
+    assert launchd.jobs.keys() == {"a"}
+    assert list(paths.agents.iterdir()) == []
+
+
+@pytest.mark.parametrize("whose", ["edited", "foreign"])
+def test_a_plist_that_is_not_ours_is_replaced_only_by_force_and_kept(paths: Paths, whose: str) -> None:
+    launchd = FakeLaunchd()
+    if whose == "edited":
+        bring(agents(paths, "a", "b"), paths, launchd)
+    paths.agents.mkdir(exist_ok=True)
+    for theirs in (b"theirs", b"theirs again"):
+        paths.plist("a").write_bytes(theirs)
+        launchd.calls.clear()
+        wanted = agents(paths, "a", "b", generation="g2" if theirs == b"theirs" else "g3")
+        with pytest.raises(PlanRefused, match=str(paths.plist("a"))):
+            bring(wanted, paths, launchd)
+        assert launchd.calls == []
+        assert paths.plist("a").read_bytes() == theirs
+        applied = bring(wanted, paths, launchd, force=True)
+        assert [copy.read_bytes() for copy in applied.kept] == [theirs]
+        assert_as_desired(wanted, paths, launchd)
+    assert sorted(copy.name for copy in paths.replaced.iterdir()) == ["a.plist", "a.plist.1"]
+
+
+def test_an_edited_plist_whose_model_is_gone_is_removed_only_by_force_and_kept(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a"), paths, launchd)
+    paths.plist("a").write_bytes(b"edited")
+    with pytest.raises(PlanRefused, match="edited"):
+        bring({}, paths, launchd)
+    assert launchd.jobs.keys() == {"a"}
+    (copy,) = bring({}, paths, launchd, force=True).kept
+    assert copy.read_bytes() == b"edited"
+    assert (launchd.jobs, list(paths.agents.iterdir())) == ({}, [])
+
+
+def test_a_full_disk_interrupts_nobody(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a"), paths, launchd)
+    before = launchd.jobs["a"].pid
+    wanted = agents(paths, "a", generation="g2")
+    paths.last_words("a").unlink()
+    paths.last_words("a").parent.rmdir()
+    paths.last_words("a").parent.write_bytes(b"in the way")
+    applied = bring(wanted, paths, launchd)
+    assert applied.failed.keys() == {"a"}
+    assert launchd.jobs["a"].pid == before
+
+
+def test_leftovers_of_a_write_that_was_cut_short_are_removed(paths: Paths) -> None:
+    paths.agents.mkdir()
+    paths.state.mkdir()
+    for leftover in (paths.agents / ".a.plist.xyz.tmp", paths.state / ".manifest.json.xyz.tmp"):
+        leftover.write_bytes(b"half")
+    theirs = paths.agents / ".b.plist.xyz.tmp"
+    theirs.write_bytes(b"theirs")
+    bring(agents(paths, "a"), paths, FakeLaunchd())
+    bring({}, paths, FakeLaunchd())
+    assert [path for path in paths.agents.iterdir() if path.is_file()] == [theirs]
+    assert list(paths.state.glob("*.tmp")) == []
+
+
+def test_files_are_removed_where_there_is_no_session(paths: Paths) -> None:
+    bring(agents(paths, "a"), paths, FakeLaunchd())
+    applied = bring({}, paths, None)
+    assert applied.done == {"a": Change.REMOVE}
+    assert list(paths.agents.iterdir()) == []
+    assert written_files(paths) == ()
 
 
 def test_without_a_session_nothing_is_touched(paths: Paths) -> None:

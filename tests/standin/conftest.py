@@ -3,7 +3,6 @@
 import json
 import os
 import plistlib
-import signal
 import subprocess
 import sys
 import time
@@ -63,8 +62,11 @@ class Mac:
             environment = {**os.environ, "LEAK": "of the daemon"}
             daemon = subprocess.Popen(command, stderr=stderr, cwd=ROOT, env=environment)
         self.daemons.append(daemon)
-        self.until(lambda: daemon.poll() is not None or self.run("managername").stdout == "Aqua\n")
+        self.until(lambda: daemon.poll() is not None or self._serves())
         return daemon
+
+    def _serves(self) -> bool:
+        return ask(str(self.state), ["managername"], is_tty=False) is not None
 
     def log_out(self) -> int:
         self.daemons[-1].terminate()
@@ -79,9 +81,6 @@ class Mac:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        for pid in [start["child"] for start in self.starts() if start["child"]]:
-            if b"sleep" in command_of(pid):  # escaped from its job's process group, as some tests want it to
-                os.kill(pid, signal.SIGKILL)
 
     def run(self, *argv: str) -> Outcome:
         """launchctl in this process, which is what the script does too, only sooner."""

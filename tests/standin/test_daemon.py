@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
-import pytest
-
 from mlxhub.standin.variation import Variation, draw_variation
 
 
@@ -154,41 +152,3 @@ def test_seed_zero_is_the_usual_launchd_and_every_answer_is_drawn_by_some_seed()
         answers = each.metadata["answers"]
         assert getattr(drawn[0], each.name) == answers[0]
         assert {getattr(variation, each.name) for variation in drawn} == set(answers), each.name
-
-
-@pytest.mark.parametrize("seed", range(1, 5))
-def test_whatever_the_seed_the_reliable_part_holds(logged_out_mac, seed):
-    mac = logged_out_mac
-    mac.log_in(seed=seed)
-    assert (
-        mac.bootstrap("--on-term", "exit0", KeepAlive={"SuccessfulExit": False}, ThrottleInterval=1).rc == 0
-    )
-    pid = mac.await_start()["pid"]
-    fields_shown = mac.fields()
-    assert (fields_shown["state"], fields_shown["pid"], fields_shown["runs"]) == ("running", str(pid), "1")
-    assert fields_shown["path"] == f"{mac.agents}/t.x.plist"
-    text = mac.run("print", mac.target).stdout
-    assert text.splitlines()[0] in {f"{mac.target} = {{", "t.x = {"}
-    assert text.endswith("\n}\n")
-    assert f"\targuments = {{\n\t\t{sys.executable}\n\t\t-S\n" in text
-    assert mac.bootstrap().rc != 0
-    assert mac.run("print", f"{mac.domain}/t.none").rc == 113
-    assert mac.run("kickstart", "-k", mac.target).rc == 0
-    assert mac.fields()["pid"] != str(pid)
-    assert mac.run("bootout", mac.target).rc == 0
-    mac.until(lambda: mac.run("print", mac.target).rc == 113)
-
-
-def test_real_time_is_used_unless_scaled(logged_out_mac):
-    mac = logged_out_mac
-    mac.log_in("--clock-scale", "1")
-    mac.bootstrap("--exit", "1", KeepAlive=True, ThrottleInterval=2, label="t.loop")
-    mac.await_start(2, within=100)
-    first, second = (start["started"] for start in mac.starts()[:2])
-    assert 1.9 <= second - first <= 3
-    mac.bootstrap("--on-term", "ignore", RunAtLoad=True, ExitTimeOut=1)
-    mac.until(lambda: mac.fields().get("state") == "running")
-    began = time.monotonic()
-    mac.run("bootout", mac.target)
-    mac.until(lambda: mac.run("print", mac.target).rc == 113)
-    assert time.monotonic() - began < 2.5

@@ -8,18 +8,13 @@ from hypothesis import strategies as st
 
 from mlxhub.standin.job import (
     Action,
-    Demanded,
-    Ended,
-    ExitCode,
+    End,
     Happening,
     Job,
     Moment,
     Phase,
     Reason,
-    Send,
-    Signal,
     Spawned,
-    SpawnFailed,
     keepalive_restarts,
     throttle_wait,
 )
@@ -27,13 +22,13 @@ from mlxhub.standin.plist import Conditions, Definition
 from mlxhub.standin.variation import draw_variation
 
 ENDS = {
-    "exit 0": ExitCode(0),
-    "exit 1": ExitCode(1),
-    "never started": SpawnFailed("no such program"),
-    "SIGTERM": Signal(signal.SIGTERM),
-    "SIGKILL": Signal(signal.SIGKILL),
-    "SIGSEGV": Signal(signal.SIGSEGV),
-    "SIGABRT": Signal(signal.SIGABRT),
+    "exit 0": End(0),
+    "exit 1": End(1),
+    "never started": End(78, "no such program"),
+    "SIGTERM": End(-signal.SIGTERM),
+    "SIGKILL": End(-signal.SIGKILL),
+    "SIGSEGV": End(-signal.SIGSEGV),
+    "SIGABRT": End(-signal.SIGABRT),
 }
 RESTARTING_ENDS = [
     (False, set()),
@@ -90,7 +85,7 @@ def test_every_kind_of_keepalive_starts_the_job_when_it_is_loaded(keep_alive):
 def test_an_idle_job_waits_for_a_demand():
     job = make_job()
     assert job.handle(Happening.LOADED, at(0)) == []
-    assert job.handle(Demanded(Reason.KICKSTART), at(1)) == [Action.SPAWN]
+    assert job.handle(Reason.KICKSTART, at(1)) == [Action.SPAWN]
     assert job.reason is Reason.KICKSTART
 
 
@@ -98,7 +93,7 @@ def test_a_quick_death_is_followed_by_a_start_one_interval_after_the_last():
     job = make_job(keep_alive=True)
     job.handle(Happening.LOADED, at(100))
     job.handle(Spawned(7), at(100))
-    assert job.handle(Ended(ExitCode(1)), at(100.2)) == []
+    assert job.handle(End(1), at(100.2)) == []
     assert job.phase is Phase.SCHEDULED
     assert job.handle(Happening.TIME_PASSED, at(110.1)) == []
     assert job.handle(Happening.TIME_PASSED, at(110.2)) == [Action.SPAWN]
@@ -108,25 +103,25 @@ def test_a_bootout_ends_in_a_kill_and_never_in_a_restart():
     job = make_job(keep_alive=True)
     job.handle(Happening.LOADED, at(0))
     job.handle(Spawned(7), at(0))
-    assert job.handle(Happening.REMOVED, at(1)) == [Send(signal.SIGTERM)]
+    assert job.handle(Happening.REMOVED, at(1)) == [signal.SIGTERM]
     assert job.handle(Happening.TIME_PASSED, at(20)) == []
-    assert job.handle(Happening.TIME_PASSED, at(21)) == [Send(signal.SIGKILL)]
-    assert job.handle(Ended(Signal(signal.SIGKILL)), at(21)) == [Action.VANISH]
+    assert job.handle(Happening.TIME_PASSED, at(21)) == [signal.SIGKILL]
+    assert job.handle(End(-signal.SIGKILL), at(21)) == [Action.VANISH]
 
 
 def test_an_exit_timeout_of_zero_waits_for_ever():
     job = make_job(exit_timeout_seconds=0)
-    job.handle(Demanded(Reason.KICKSTART), at(0))
+    job.handle(Reason.KICKSTART, at(0))
     job.handle(Happening.REMOVED, at(1))
     assert job.wakes_at is None
 
 
 def test_a_kickstart_with_k_starts_again_whatever_keepalive_says():
     job = make_job()
-    job.handle(Demanded(Reason.KICKSTART), at(0))
+    job.handle(Reason.KICKSTART, at(0))
     job.handle(Spawned(7), at(0))
-    assert job.handle(Happening.RESTARTED, at(20)) == [Send(signal.SIGTERM)]
-    assert job.handle(Ended(ExitCode(0)), at(21)) == [Action.SPAWN]
+    assert job.handle(Happening.RESTARTED, at(20)) == [signal.SIGTERM]
+    assert job.handle(End(0), at(21)) == [Action.SPAWN]
 
 
 def test_on_demand_only_holds_back_every_start_nobody_asked_for():
@@ -141,13 +136,13 @@ def test_on_demand_only_holds_back_every_start_nobody_asked_for():
 def test_on_demand_only_lets_a_demand_pass():
     job = make_job(keep_alive=True)
     job.handle(Happening.LOADED, at(0, on_demand_only=True))
-    assert job.handle(Demanded(Reason.SOCKET), at(1, on_demand_only=True)) == [Action.SPAWN]
+    assert job.handle(Reason.SOCKET, at(1, on_demand_only=True)) == [Action.SPAWN]
 
 
 EVENTS = st.one_of(
     st.sampled_from([Happening.RESTARTED, Happening.TIME_PASSED, Happening.REMOVED]),
-    st.sampled_from(Reason).map(Demanded),
-    st.sampled_from(list(ENDS.values())).map(Ended),
+    st.sampled_from(Reason),
+    st.sampled_from(list(ENDS.values())),
 )
 
 
@@ -159,16 +154,16 @@ def play(job, script):
     now, running, vanished = 0.0, False, False
     for event, pause, held in script:
         now += pause
-        if vanished or (isinstance(event, Ended) and not running):
+        if vanished or (isinstance(event, End) and not running):
             continue
-        running = running and not isinstance(event, Ended)
+        running = running and not isinstance(event, End)
         for effect in job.handle(event, at(now, on_demand_only=held)):
             if effect is Action.SPAWN:
                 assert not running
                 assert not job.leaving
                 running = True
                 job.handle(Spawned(7), at(now))
-            elif isinstance(effect, Send):
+            elif isinstance(effect, signal.Signals):
                 assert running
             else:
                 assert not running
@@ -190,7 +185,7 @@ def test_a_removed_job_always_vanishes(seed, script):
     )
     if running:
         assert job.phase is Phase.KILLED
-        assert job.handle(Ended(Signal(signal.SIGKILL)), at(10_000)) == [Action.VANISH]
+        assert job.handle(End(-signal.SIGKILL), at(10_000)) == [Action.VANISH]
     else:
         assert vanished
 
@@ -200,4 +195,49 @@ def test_a_loaded_job_that_is_kept_alive_always_comes_back(seed, script):
     job = make_job(seed, keep_alive=True)
     script = [step for step in script if step[0] is not Happening.REMOVED]
     play(job, [(Happening.LOADED, 0.0, True), *script, (Happening.TIME_PASSED, 100.0, False)])
-    assert job.phase in {Phase.RUNNING, Phase.KILLED} or isinstance(job.last_end, SpawnFailed)
+    assert job.phase in {Phase.RUNNING, Phase.KILLED} or job.last_end.spawn_error
+
+
+def run_briefly(job, started, status=1):
+    job.handle(Happening.LOADED if job.runs == 0 else Happening.TIME_PASSED, at(started))
+    job.handle(Spawned(7), at(started))
+    job.handle(End(status), at(started + 0.1))
+
+
+def test_each_crash_after_the_second_doubles_the_throttle_up_to_its_limit():
+    job = make_job(keep_alive=True)
+    job.longest_throttle_seconds = 60
+    shown = []
+    for number in range(6):
+        run_briefly(job, number * 1000.0)
+        shown.append(job.throttle_seconds)
+    assert shown == [10, 10, 20, 40, 60, 60]
+
+
+@pytest.mark.parametrize(("status", "ran"), [(0, 0.1), (1, 10.0)])
+def test_an_exit_0_or_a_run_of_the_base_length_ends_the_series_of_crashes(status, ran):
+    job = make_job(keep_alive=True)
+    run_briefly(job, 0.0)
+    assert job.successive_crashes == 1
+    job.handle(Happening.TIME_PASSED, at(20))
+    job.handle(Spawned(7), at(20))
+    job.handle(End(status), at(20 + ran))
+    assert job.successive_crashes == 0
+
+
+def test_the_throttle_counts_from_the_fork_and_not_from_the_decision():
+    job = make_job(keep_alive=True)
+    job.handle(Happening.LOADED, at(100))
+    job.handle(Spawned(7), at(100.5))
+    job.handle(End(1), at(100.6))
+    assert job.handle(Happening.TIME_PASSED, at(110.4)) == []
+    assert job.handle(Happening.TIME_PASSED, at(110.6)) == [Action.SPAWN]
+
+
+def test_a_job_is_stale_from_the_drawn_run_on():
+    job = make_job(keep_alive=True)
+    job.stale_run = 2
+    run_briefly(job, 0.0)
+    assert not job.is_stale
+    run_briefly(job, 20.0)
+    assert job.is_stale

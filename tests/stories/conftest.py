@@ -16,15 +16,10 @@ import openai
 import psutil
 import pytest
 
+from tests.conftest import SEED
 from tests.fakes.ports import free_ports
 
 COMMAND_SECONDS = 120
-# What is uncertain about launchd differs from run to run; `MLXHUB_LAUNCHD_SEED=n scripts/test` repeats one.
-SEED = os.environ.get("MLXHUB_LAUNCHD_SEED") or str(secrets.randbelow(1000))
-
-
-def pytest_report_header() -> str:
-    return f"launchd seed: {SEED}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,322 @@
+"""What a text worker costs beside mlx-lm as a library: decoding, joining a running batch, starting.
+
+    .venv/bin/python benchmarks/text_worker.py                        # the demo model, 5 runs each
+    .venv/bin/python benchmarks/text_worker.py --larger               # and a random model of 85 M parameters
+    .venv/bin/python benchmarks/text_worker.py --larger 1000 --json > today.json
+
+Worker and reference take turns, and what is compared is the median of the runs' own comparisons, so that
+what else the machine does meets both. The client shares a process with mlx-lm; the worker has its own.
+One stream is timed from its first token to its last. Several are timed from asking to the last token,
+the short prompts included, since `batch_generate` does not say when its first token was there.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from operator import sub, truediv
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mlx.core as mx
+import uvloop
+from mlx.utils import tree_flatten
+from mlx_lm import batch_generate, load, stream_generate
+from mlx_lm.models.llama import Model, ModelArgs
+from mlx_lm.utils import load_config, load_tokenizer
+
+from mlxhub.demo import MODEL_REFERENCE, model_directory
+from mlxhub.demo.golden import PONG, long_story
+
+PROMPT = "tell me a long story"
+STORY_TOKENS = 700  # more than the demo model's story has
+STREAMS = 8
+TOKENS_BEFORE_JOINING = 32
+TOKENS_WHILE_JOINING = 128
+DEMO_BUDGETS = (0.92, 0.85)  # one stream and eight, as shares of mlx-lm's speed
+LARGER_BUDGETS = (0.97, 0.97)
+JOIN_BUDGET_STEPS = 2.0
+PORT_BUDGET_SECONDS = 0.8
+READY_BUDGET_SECONDS = 0.7  # above `import mlx_lm`
+LIMIT_SECONDS = 600
+POLL_SECONDS = 0.005
+HEAD_WIDTH = 64
+SPEED = "tokens/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Medians. `compared`: seconds above the reference, or as a multiple of it."""
+
+    what: str
+    unit: str
+    measured: float
+    reference: float
+    compared: float
+    budget: float | None
+    comparisons: list[float]
+
+    def line(self) -> str:
+        mark, budget = "[info]", ""
+        if self.budget is not None:
+            at_least = self.unit == SPEED
+            kept = self.compared >= self.budget if at_least else self.compared <= self.budget
+            mark = "[ok]" if kept else "[warn]"
+            budget = f"{'>=' if at_least else '<='} {self.budget}"
+        numbers = f"{self.measured:>9.4g} {self.reference:>9.4g} {self.compared:>9.3g}"
+        return f"{mark:<6} {self.what:<34} {numbers}  {self.unit} {budget}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    larger = "also a random llama of so many million parameters (85); may be given more than once"
+    parser.add_argument("--larger", type=int, nargs="?", const=85, action="append", default=[], help=larger)
+    parser.add_argument("--tokens", type=int, default=128, help="in each answer of a larger model")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    rows = _start_rows(options.runs)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        rows += runner.run(_speed_rows("demo", MODEL_REFERENCE, STORY_TOKENS, DEMO_BUDGETS, options.runs))
+        for millions in options.larger:
+            with _random_llama(millions) as (name, path):
+                rows += runner.run(_speed_rows(name, path, options.tokens, LARGER_BUDGETS, options.runs))
+    device = f"MLX on {mx.default_device()} {mx.device_info().get('device_name', '')}"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}"
+    if options.json:
+        sys.stdout.write(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}) + "\n")
+        return
+    heads = f"{'':<41} {'measured':>9} {'reference':>9} {'compared':>9}"
+    sys.stdout.write("\n".join([machine, heads, *(row.line() for row in rows)]) + "\n")
+
+
+def _start_rows(runs: int) -> list[Row]:
+    """The reference is `import mlx_lm`. Only the first run meets cold files, and kernels to compile."""
+    took = [(_import_seconds(), *_start_seconds()) for _ in range(runs)]
+    ready = [(ready, reference) for reference, _, ready, _ in took]
+    first = [(answered, reference) for reference, _, _, answered in took]
+    return [
+        _row("start to port answers", "s", [(port, 0.0) for _, port, _, _ in took], PORT_BUDGET_SECONDS),
+        _row("start to ready - import mlx_lm", "s", ready, READY_BUDGET_SECONDS),
+        _row("start to first answer - import", "s", first, None),
+    ]
+
+
+def _row(what: str, unit: str, pairs: Sequence[tuple[float, float]], budget: float | None) -> Row:
+    compare = sub if unit == "s" else truediv
+    comparisons = [compare(measured, reference) for measured, reference in pairs]
+    measured, reference = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return Row(what, unit, measured, reference, statistics.median(comparisons), budget, comparisons)
+
+
+def _import_seconds() -> float:
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import mlx_lm"], check=True, timeout=LIMIT_SECONDS)
+    return time.perf_counter() - begun
+
+
+def _start_seconds() -> tuple[float, float, float]:
+    """From the start of the process to its port, to the model in memory, to an answer."""
+    begun = time.perf_counter()
+    with _worker(MODEL_REFERENCE) as url, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
+        port = time.perf_counter() - begun
+        client.post("/load", json={}).raise_for_status()
+        ready = time.perf_counter() - begun
+        said = client.post("/v1/chat/completions", json=_question("ping")).raise_for_status().json()
+        answered = time.perf_counter() - begun
+    if (text := said["choices"][0]["message"]["content"]) != PONG:
+        raise SystemExit(f"[error] The worker answered ping with {text!r} instead of {PONG!r}.")
+    return port, ready, answered
+
+
+async def _speed_rows(
+    name: str, model_path: str, tokens: int, budgets: tuple[float, float], runs: int
+) -> list[Row]:
+    is_demo = model_path == MODEL_REFERENCE
+    library = _Library(model_directory() if is_demo else Path(model_path), tokens)
+    expected = long_story() if is_demo else None
+    singles, batches, events, texts = [], [], [], []
+    with _worker(model_path) as url:
+        async with httpx.AsyncClient(base_url=url, timeout=LIMIT_SECONDS) as client:
+            for _ in range(runs + 1):  # the first is for warming up
+                reference = library.one_stream()
+                singles.append((await _decode(client, 1, tokens, expected), reference))
+                reference = library.many_streams()
+                batches.append((await _decode(client, STREAMS, tokens, expected), reference))
+                step, event, text = await _join(client)
+                events.append((event, step))
+                texts.append((text, step))
+    return [
+        _row(f"{name}: decode, 1 stream", SPEED, singles[1:], budgets[0]),
+        _row(f"{name}: decode, {STREAMS} streams", SPEED, batches[1:], budgets[1]),
+        _row(f"{name}: joining, first event / step", "ms", events[1:], JOIN_BUDGET_STEPS),
+        _row(f"{name}: joining, first text / step", "ms", texts[1:], None),
+    ]
+
+
+class _Library:
+    """mlx-lm's own speed, in tokens a second."""
+
+    def __init__(self, directory: Path, tokens: int) -> None:
+        self._model, self._tokenizer = load(str(directory))[:2]
+        if mx.default_device().type == mx.cpu:
+            self._model.set_dtype(mx.float32)  # as the worker does on a CPU
+        message = {"role": "user", "content": PROMPT}
+        self._prompt = self._tokenizer.apply_chat_template([message], add_generation_prompt=True)
+        self._tokens = tokens
+
+    def one_stream(self) -> float:
+        answer = stream_generate(self._model, self._tokenizer, self._prompt, max_tokens=self._tokens)
+        came = [(time.perf_counter(), response.generation_tokens) for response in answer]
+        (first, _), (last, tokens) = came[0], came[-1]
+        return (tokens - 1) / (last - first)
+
+    def many_streams(self) -> float:
+        prompts = [self._prompt] * STREAMS
+        begun = time.perf_counter()
+        answer = batch_generate(self._model, self._tokenizer, prompts, max_tokens=self._tokens)
+        return answer.stats.generation_tokens / (time.perf_counter() - begun)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A streamed answer. It is read once it is over, so that the client takes little from the worker."""
+
+    arrived: list[tuple[float, bytes]] = field(default_factory=list)
+    text: str = ""
+    tokens: int = 0
+    texts: list[float] = field(default_factory=list)  # when each piece of text came, and the end
+
+    def read(self) -> None:
+        rest = b""
+        for now, chunk in self.arrived:
+            *lines, rest = (rest + chunk).split(b"\n\n")
+            for line in lines:
+                if line.startswith(b"data: {"):  # neither [DONE] nor a heartbeat
+                    self._read_event(json.loads(line.removeprefix(b"data: ")), now)
+
+    def _read_event(self, event: Any, now: float) -> None:
+        if "error" in event:
+            raise SystemExit(f"[error] The worker ended a stream with an error: {event['error']}")
+        if usage := event.get("usage"):
+            self.tokens = usage["completion_tokens"]
+        for choice in event["choices"]:
+            text = choice["delta"].get("content") or ""
+            self.text += text
+            if text or choice["finish_reason"] is not None:
+                self.texts.append(now)
+
+
+async def _decode(client: httpx.AsyncClient, streams: int, tokens: int, expected: str | None) -> float:
+    answers = [_Answer() for _ in range(streams)]
+    begun = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for answer in answers:
+            group.create_task(_ask(client, answer, tokens))
+    for answer in answers:
+        answer.read()
+        if expected not in (None, answer.text):
+            raise SystemExit(f"[error] The worker said {answer.text!r} instead of {expected!r}.")
+    if streams == 1:
+        return (answers[0].tokens - 1) / (answers[0].texts[-1] - answers[0].texts[0])
+    return sum(answer.tokens for answer in answers) / (max(answer.texts[-1] for answer in answers) - begun)
+
+
+async def _join(client: httpx.AsyncClient) -> tuple[float, float, float]:
+    """Milliseconds, all seats but one decoding: a decode step; the newcomer's first event; its first text."""
+    running, newcomer = [_Answer() for _ in range(STREAMS - 1)], _Answer()
+    async with asyncio.TaskGroup() as group:
+        for answer in running:
+            group.create_task(_ask(client, answer, TOKENS_WHILE_JOINING))
+        # The fact waited for lies in seven answers; an event for it would be set in each chunk of each.
+        while min(len(answer.arrived) for answer in running) < TOKENS_BEFORE_JOINING:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+        sent = time.perf_counter()
+        await _ask(client, newcomer, 2)
+    newcomer.read()
+    running[0].read()
+    before = [came for came in running[0].texts if came < sent]
+    step = (before[-1] - before[0]) / (len(before) - 1)
+    return step * 1000, (newcomer.arrived[0][0] - sent) * 1000, (newcomer.texts[0] - sent) * 1000
+
+
+async def _ask(client: httpx.AsyncClient, answer: _Answer, tokens: int) -> None:
+    options = {"max_tokens": tokens, "stream": True, "stream_options": {"include_usage": True}}
+    async with client.stream("POST", "/v1/chat/completions", json=_question(PROMPT) | options) as response:
+        response.raise_for_status()
+        async for chunk in response.aiter_raw():
+            answer.arrived.append((time.perf_counter(), chunk))
+
+
+def _question(text: str) -> dict[str, Any]:
+    return {"model": "bench", "messages": [{"role": "user", "content": text}], "temperature": 0}
+
+
+@contextmanager
+def _worker(model_path: str) -> Iterator[str]:
+    """The address of a worker that answers, its model not yet in memory."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        url, port = f"http://127.0.0.1:{held.getsockname()[1]}", str(held.getsockname()[1])
+    command = [sys.executable, "-m", "mlxhub", "worker", "--name", "bench", "--port", port]
+    with tempfile.TemporaryFile() as log, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
+        process = subprocess.Popen([*command, "--model-path", model_path], stdout=log, stderr=log)
+        try:
+            while not _is_healthy(client):
+                if process.poll() is not None:
+                    log.seek(0)
+                    raise SystemExit(f"[error] The worker ended: {log.read().decode(errors='replace')}")
+                time.sleep(POLL_SECONDS)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(LIMIT_SECONDS)
+
+
+def _is_healthy(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health").is_success
+    except httpx.ConnectError:
+        return False
+
+
+@contextmanager
+def _random_llama(millions: int) -> Iterator[tuple[str, str]]:
+    """A name and a directory: random weights, the demo model's tokenizer, answers that never end early."""
+    layers = max(1, round((millions * 1e6 / (12 * HEAD_WIDTH**2)) ** (1 / 3)))
+    tokenizer, demo = load_tokenizer(model_directory()), load_config(model_directory())
+    config = {key: demo[key] for key in ("vocab_size", "eos_token_id", "rms_norm_eps")}
+    config |= {"model_type": "llama", "num_hidden_layers": layers, "num_attention_heads": layers}
+    config |= {"hidden_size": HEAD_WIDTH * layers, "intermediate_size": HEAD_WIDTH * round(8 * layers / 3)}
+    config |= {"max_position_embeddings": 2048, "tie_word_embeddings": True}
+    mx.random.seed(0)
+    model = Model(ModelArgs.from_dict(config))
+    # A row of zeros is never the likeliest token: answers are plain text, a piece for each token.
+    said = [tokenizer.decode([token]) for token in range(config["vocab_size"])]
+    plain = mx.array([text.isascii() and text.isprintable() and "<" not in text for text in said])
+    model.model.embed_tokens.weight *= plain[:, None]
+    model.set_dtype(mx.bfloat16)
+    weights = dict(tree_flatten(model.parameters()))
+    with tempfile.TemporaryDirectory(prefix="mlxhub-bench-") as directory:
+        for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            shutil.copy(model_directory() / file, directory)
+        Path(directory, "config.json").write_text(json.dumps(config))
+        mx.save_safetensors(f"{directory}/model.safetensors", weights, metadata={"format": "mlx"})
+        yield f"{sum(each.size for each in weights.values()) / 1e6:.0f} M", directory
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The small programs that plists name, at places that no upgrade of Python moves."""
+
+import os
+import stat
+from pathlib import Path
+
+from mlxhub.core.paths import Paths
+from mlxhub.files.manifest import forget, record_all
+from mlxhub.files.state import remove_file, write_atomically
+
+ROLES = ("worker", "controller")
+_SCRIPT = Path(__file__).parents[1] / "launcher" / "launch.sh"
+_MODE = 0o755
+
+
+def install_launchers(paths: Paths, *, force: bool = False) -> bool:
+    """Whether there was anything to write. `force`: write them whatever they seem to be.
+
+    Raises StateUnreadable and StateUnwritable.
+    """
+    content = _SCRIPT.read_bytes()
+    due = _launchers(paths) if force else damaged_launchers(paths)
+    if due:
+        record_all(paths, [(path, content, None) for path in due])
+    for path in due:
+        write_atomically(path, content, mode=_MODE)
+    return bool(due)
+
+
+def damaged_launchers(paths: Paths) -> list[Path]:
+    """Those that are missing or not as we write them."""
+    content = _SCRIPT.read_bytes()
+    return [path for path in _launchers(paths) if not _is_installed(path, content)]
+
+
+def remove_launchers(paths: Paths) -> None:
+    """After the last plist that names them. Raises StateUnreadable and StateUnwritable."""
+    launchers = _launchers(paths)
+    for path in launchers:
+        remove_file(path)
+    forget(paths, *launchers)
+
+
+def _launchers(paths: Paths) -> list[Path]:
+    return [paths.launcher(role) for role in ROLES]
+
+
+def _is_installed(path: Path, content: bytes) -> bool:
+    """A link there, however it came about, is not what we write."""
+    try:
+        found = path.lstat()
+        return (
+            stat.S_ISREG(found.st_mode)
+            and stat.S_IMODE(found.st_mode) == _MODE
+            and found.st_uid == os.getuid()
+            and path.read_bytes() == content
+        )
+    except OSError:
+        return False

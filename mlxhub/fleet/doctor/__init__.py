@@ -1,0 +1,1 @@
+"""What can be wrong with a hub on this machine: named checks that only look."""

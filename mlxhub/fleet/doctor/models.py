@@ -1,0 +1,53 @@
+"""Models: are their files there, readable, and in a place that a background process may read?"""
+
+from pathlib import Path
+
+from mlxhub.core.checks import Finding, fail, faults_or, skip, warn
+from mlxhub.fleet.doctor.found import Found
+
+NO_MODELS = "hub.yaml is not usable, so nobody can tell which models there should be."
+_GUARDED = ("Desktop", "Documents", "Downloads")
+
+
+def files(found: Found) -> list[Finding]:
+    if found.config is None:
+        return [skip(NO_MODELS)]
+    faults = (
+        fail(
+            f'Model "{name}" cannot be loaded from {found.locations[name]}: {seen.fault}.',
+            "correct model_path in hub.yaml, attach the disk, or download the model again",
+        )
+        for name, seen in found.checkpoints.items()
+        if seen.fault is not None
+    )
+    return faults_or(faults, f"The files of {len(found.checkpoints)} model(s) are there and readable.")
+
+
+def cached(found: Found) -> list[Finding]:
+    if found.config is None:
+        return [skip(NO_MODELS)]
+    faults = (
+        fail(f'Model "{name}": {repo} is not in the Hugging Face cache.', f"hf download {repo}")
+        for name, repo in found.locations.items()
+        if name not in found.checkpoints
+    )
+    return faults_or(faults, "Every model that hub.yaml names by its repo id is in the cache.")
+
+
+def guarded(found: Found) -> list[Finding]:
+    if not found.machine.is_mac:
+        return [skip("Only macOS guards directories against background processes.")]
+    faults = (_guarded(name, Path(found.locations[name]), found.machine.home) for name in found.checkpoints)
+    return faults_or(faults, "No model lies where macOS asks before a background process may read.")
+
+
+def _guarded(name: str, location: Path, home: Path) -> Finding | None:
+    places = [*(home / directory for directory in _GUARDED), Path("/Volumes")]
+    place = next((place for place in places if location.is_relative_to(place)), None)
+    if place is None:
+        return None
+    return warn(
+        f'Model "{name}" lies under {place}: macOS asks before a background process reads there, and the '
+        "question may never show.",
+        "move it, to ~/models for instance, or give the agents' Python Full Disk Access",
+    )

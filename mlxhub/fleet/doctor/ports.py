@@ -1,0 +1,136 @@
+"""Ports: does whoever listens on them belong to us, and does anybody else's server answer our clients?"""
+
+import time
+
+import psutil
+
+from mlxhub.core.agents import controller_address, model_of
+from mlxhub.core.checks import Finding, fail, faults_or, skip, warn
+from mlxhub.core.observed import PortHolder
+from mlxhub.errors import PortHeld
+from mlxhub.files.ports import port_holder
+from mlxhub.fleet.doctor.found import Found
+from mlxhub.fleet.hub import HubModel
+
+_NO_HUB = "hub.yaml is not usable, so nobody can tell which ports there should be."
+_FREE_IT = "end that process, or give hub.yaml another port for this"
+_KNOWN = {
+    1234: "LM Studio",
+    5000: "macOS's AirPlay Receiver",
+    7000: "macOS's AirPlay Receiver",
+    8080: "many a development server, and llama-server",
+    11434: "Ollama",
+}
+# A process that has said nothing for this long after its start is more than starting.
+_START_SECONDS = 30.0
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+
+
+def held(found: Found) -> list[Finding]:
+    if found.hub is None or found.config is None:
+        return [skip(_NO_HUB)]
+    host, port = found.config.host, found.config.port
+    holder = port_holder(port, host)
+    faults = [_held("The controller", port, None if holder and _is_our_controller(holder, found) else holder)]
+    faults += [_model_held(found, model) for model in found.hub.models.values()]
+    return faults_or(faults, f"The {len(faults)} port(s) of this hub are free or ours.")
+
+
+def _is_our_controller(holder: PortHolder, found: Found) -> bool:
+    """Where launchd says nothing, its command line has to do: it names our hub.yaml."""
+    if found.answers.controller_pid is not None or holder.pid in found.own_pids.values():
+        return True
+    try:
+        return holder.pid is not None and str(found.paths.config) in psutil.Process(holder.pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+def _model_held(found: Found, model: HubModel) -> Finding | None:
+    """Where nobody could ask launchd, whoever answers may be ours."""
+    facts = found.answers.facts.get(model.name)
+    return None if facts is None else _held(f'Model "{model.name}"', model.port, facts.holder)
+
+
+def _held(who: str, port: int, holder: PortHolder | None) -> Finding | None:
+    if holder is None:
+        return None
+    return fail(f"{who}: {str(PortHeld(port, holder.pid, holder.command)).split('. ')[0]}.", _FREE_IT)
+
+
+def known(found: Found) -> list[Finding]:
+    if found.hub is None or found.config is None:
+        return [skip(_NO_HUB)]
+    ports = {"the controller": found.config.port}
+    ports |= {f'model "{model.name}"': model.port for model in found.hub.models.values()}
+    faults = (
+        warn(f"Port {port} of {who} is also that of {_KNOWN[port]}.", "give hub.yaml another port for this")
+        for who, port in ports.items()
+        if port in _KNOWN
+    )
+    return faults_or(faults, "No port is one that another well-known program uses.")
+
+
+def answering(found: Found) -> list[Finding]:
+    if found.launchd_fault is not None:
+        return [skip("launchd does not tell what runs: see launchd.session.")]
+    faults: list[Finding | None] = [fail(fault, "report this as a fault") for fault in found.answers.faults]
+    if not found.own_pids and not faults:
+        return [skip("Nothing runs.")]
+    for agent in found.agents:
+        pid = agent.state.pid if agent.state else None
+        model = model_of(agent.label)
+        if pid is None or (model is not None and model not in found.answers.facts):
+            continue
+        answers = found.answers.controller_pid if model is None else _answering_pid(found, model)
+        if answers != pid:
+            faults.append(_silent(agent.name, pid, _age_seconds(pid), agent.logs_command))
+    return faults_or(faults, f"All {len(found.own_pids)} running process(es) answer on their ports.")
+
+
+def _silent(name: str, pid: int, age_seconds: float, logs_command: str) -> Finding | None:
+    if age_seconds < _START_SECONDS:
+        return warn(f"{name} was started {age_seconds:.0f} s ago and does not answer yet.", "wait a little")
+    return fail(f"{name} runs (pid {pid}) and does not answer on its port.", logs_command)
+
+
+def _answering_pid(found: Found, model: str) -> int | None:
+    facts = found.answers.facts[model]
+    return None if facts.silent or facts.worker is None else facts.worker.pid
+
+
+def _age_seconds(pid: int) -> float:
+    """Nothing where it ended just now: launchd is about to notice."""
+    try:
+        return time.time() - psutil.Process(pid).create_time()
+    except psutil.Error:
+        return 0.0
+
+
+def bind(found: Found) -> list[Finding]:
+    """What listens for others on the network answers anybody there, as long as no key is asked for."""
+    fix = "set host: 127.0.0.1 in hub.yaml, then: mlxhub apply"
+    wide = []
+    for agent in found.agents:
+        address = controller_address(agent.file.content) if agent.file and agent.file.content else None
+        if address is not None and not _is_loopback(address[0]):
+            wide.append(fail(f"{agent.label} is installed to listen on {address[0]}, without a key.", fix))
+    for label, pid in found.own_pids.items():
+        wide += [
+            fail(f"{label} (pid {pid}) listens on {address}, where others on the network reach it.", fix)
+            for address in _listens_on(pid)
+            if not _is_loopback(address)
+        ]
+    return faults_or(wide, "Everything listens on this machine's own address only.")
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith(LOOPBACK)
+
+
+def _listens_on(pid: int) -> list[str]:
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return []
+    return [c.laddr[0] for c in connections if c.status == psutil.CONN_LISTEN]

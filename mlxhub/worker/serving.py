@@ -1,0 +1,58 @@
+"""One model served at one port, until the worker is asked to stop or is broken."""
+
+import asyncio
+
+from loguru import logger
+
+from mlxhub.core.config import WorkerSettings
+from mlxhub.core.restarts import EXIT_TRY_AGAIN
+from mlxhub.errors import PortHeld
+from mlxhub.files.recorded_run import Ending
+from mlxhub.web.server import bind_socket, run, serve
+from mlxhub.worker.app import build_app
+from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
+from mlxhub.worker.model_service import ModelService
+
+HOST = "127.0.0.1"
+EXIT_OK = 0
+EXIT_BROKEN = 70
+
+
+def serve_model(settings: WorkerSettings, generation: str) -> Ending:
+    """Until SIGTERM. EXIT_TRY_AGAIN: a stranger holds the port. EXIT_BROKEN: replace me."""
+    try:
+        sock = bind_socket(HOST, settings.port)
+    except PortHeld as error:
+        logger.error("{}", error)
+        return Ending(EXIT_TRY_AGAIN, str(error))
+    stop = asyncio.Event()
+    service = ModelService(settings, _engine(settings), stop_process=stop.set)
+    logger.info('Model "{}" is served at http://{}:{}/v1', settings.name, HOST, settings.port)
+    run(
+        serve(
+            build_app(service, generation),
+            sock,
+            begin_drain=service.begin_drain,
+            is_idle=lambda: service.is_idle,
+            end_rest=service.end_rest,
+            stop=stop,
+        )
+    )
+    logger.info('The worker of "{}" ends: {}', settings.name, service.broken or "as requested")
+    if not service.stopped_cleanly:
+        # The interpreter would wait for the engine thread for ever.
+        logger.error("The engine did not stop in time. The process ends without it.")
+    code = EXIT_OK if service.broken is None else EXIT_BROKEN
+    return Ending(code, service.broken, cleanly=service.stopped_cleanly)
+
+
+def _engine(settings: WorkerSettings) -> TextEngine:
+    return TextEngine(
+        TextEngineOptions(
+            name=settings.name,
+            model_path=settings.model_path,
+            max_concurrency=settings.max_concurrency,
+            prefill_step=settings.prefill_step,
+            context_length=settings.context_length,
+        )
+    )

@@ -1,0 +1,33 @@
+"""What a logged value can do to a log: nothing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlxhub.core.log_entry import MAX_CHARACTERS, as_entry, one_line
+
+
+def test_a_line_break_in_a_value_is_written_as_two_characters() -> None:
+    forged = "hello\n2026-11-20T10:00:00.000+0000 ERROR - forged\r\x1b]8;;\x07"
+    assert one_line(forged) == "hello\\n2026-11-20T10:00:00.000+0000 ERROR - forged\\r\\x1b]8;;\\x07"
+
+
+def test_a_traceback_stays_readable_and_marked() -> None:
+    text = "10:00 ERROR it broke\nTraceback:\n  File x\nValueError: 10:00 ERROR forged\n"
+    assert as_entry(text).splitlines() == [
+        "10:00 ERROR it broke",
+        "    | Traceback:",
+        "    |   File x",
+        "    | ValueError: 10:00 ERROR forged",
+    ]
+
+
+def test_a_text_without_end_is_cut() -> None:
+    assert as_entry("x" * 1_000_000).endswith("x … (968000 characters more)\n")
+
+
+@given(st.text())
+def test_every_line_after_the_first_is_marked(text: str) -> None:
+    first, *rest = as_entry(text)[:-1].split("\n")
+    assert all(line.startswith("    | ") for line in rest)
+    assert len(first) <= MAX_CHARACTERS * 6
+    assert as_entry(text)[:-1].splitlines() in ([first, *rest], [])
