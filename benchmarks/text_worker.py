@@ -8,6 +8,7 @@ Worker and reference take turns, and what is compared is the median of the runs'
 what else the machine does meets both. The client shares a process with mlx-lm; the worker has its own.
 One stream is timed from its first token to its last. Several are timed from asking to the last token,
 the short prompts included, since `batch_generate` does not say when its first token was there.
+The worker always batches, so one stream is also compared with a batch of one: what HTTP costs by itself.
 """
 
 import argparse
@@ -89,19 +90,25 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = _start_rows(options.runs)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        rows += runner.run(_speed_rows("demo", MODEL_REFERENCE, STORY_TOKENS, DEMO_BUDGETS, options.runs))
-        for millions in options.larger:
-            with _random_llama(millions) as (name, path):
-                rows += runner.run(_speed_rows(name, path, options.tokens, LARGER_BUDGETS, options.runs))
     device = f"MLX on {mx.default_device()} {mx.device_info().get('device_name', '')}"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}"
     if options.json:
-        sys.stdout.write(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}) + "\n")
+        rows = [asdict(row) for row in _rows(options.larger, options.tokens, options.runs)]
+        sys.stdout.write(json.dumps({"machine": machine, "rows": rows}) + "\n")
         return
-    heads = f"{'':<41} {'measured':>9} {'reference':>9} {'compared':>9}"
-    sys.stdout.write("\n".join([machine, heads, *(row.line() for row in rows)]) + "\n")
+    sys.stdout.write(f"{machine}\n{'':<41} {'measured':>9} {'reference':>9} {'compared':>9}\n")
+    for row in _rows(options.larger, options.tokens, options.runs):
+        sys.stdout.write(row.line() + "\n")
+        sys.stdout.flush()
+
+
+def _rows(larger: Sequence[int], tokens: int, runs: int) -> Iterator[Row]:
+    yield from _start_rows(runs)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        yield from runner.run(_speed_rows("demo", MODEL_REFERENCE, STORY_TOKENS, DEMO_BUDGETS, runs))
+        for millions in larger:
+            with _random_llama(millions) as (name, path):
+                yield from runner.run(_speed_rows(name, path, tokens, LARGER_BUDGETS, runs))
 
 
 def _start_rows(runs: int) -> list[Row]:
@@ -149,19 +156,22 @@ async def _speed_rows(
     is_demo = model_path == MODEL_REFERENCE
     library = _Library(model_directory() if is_demo else Path(model_path), tokens)
     expected = long_story() if is_demo else None
-    singles, batches, events, texts = [], [], [], []
+    singles, batched, batches, events, texts = [], [], [], [], []
     with _worker(model_path) as url:
         async with httpx.AsyncClient(base_url=url, timeout=LIMIT_SECONDS) as client:
             for _ in range(runs + 1):  # the first is for warming up
-                reference = library.one_stream()
-                singles.append((await _decode(client, 1, tokens, expected), reference))
-                reference = library.many_streams()
+                reference, alone = library.one_stream(), library.batch(1)
+                single = await _decode(client, 1, tokens, expected)
+                singles.append((single, reference))
+                batched.append((single, alone))
+                reference = library.batch(STREAMS)
                 batches.append((await _decode(client, STREAMS, tokens, expected), reference))
                 step, event, text = await _join(client)
                 events.append((event, step))
                 texts.append((text, step))
     return [
         _row(f"{name}: decode, 1 stream", SPEED, singles[1:], budgets[0]),
+        _row(f"{name}: the same, to a batch of 1", SPEED, batched[1:], None),
         _row(f"{name}: decode, {STREAMS} streams", SPEED, batches[1:], budgets[1]),
         _row(f"{name}: joining, first event / step", "ms", events[1:], JOIN_BUDGET_STEPS),
         _row(f"{name}: joining, first text / step", "ms", texts[1:], None),
@@ -185,8 +195,8 @@ class _Library:
         (first, _), (last, tokens) = came[0], came[-1]
         return (tokens - 1) / (last - first)
 
-    def many_streams(self) -> float:
-        prompts = [self._prompt] * STREAMS
+    def batch(self, streams: int) -> float:
+        prompts = [self._prompt] * streams
         begun = time.perf_counter()
         answer = batch_generate(self._model, self._tokenizer, prompts, max_tokens=self._tokens)
         return answer.stats.generation_tokens / (time.perf_counter() - begun)

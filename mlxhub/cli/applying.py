@@ -1,8 +1,8 @@
 """Carrying a plan out from the command line: by the controller as far as it can, and by this process."""
 
-import time
 from collections.abc import Mapping
 
+from mlxhub.cli.applied import remember_applied
 from mlxhub.cli.local_hub import LocalHub, controller_url
 from mlxhub.cli.outcome import Outcome
 from mlxhub.cli.plan import all_labels
@@ -13,7 +13,6 @@ from mlxhub.core.agents import RenderedAgent, model_of, worker_label
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.plan import Bootout, Change, Plan
 from mlxhub.errors import MlxhubError, PlanRefused, PortHeld
-from mlxhub.files.generations import remember
 from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import port_holder
 from mlxhub.launchd.carry_out import Applied
@@ -36,20 +35,6 @@ def apply_plan(local: LocalHub, plan: Plan, launchd: Launchd, *, force: bool = F
     if not outcome.not_begun:
         remember_applied(local, plan, good=outcome.ok)
     return outcome
-
-
-def remember_applied(local: LocalHub, plan: Plan, *, good: bool, everything_runs: bool = False) -> None:
-    """As the generation that is in force. `good`: all that was started is ready.
-
-    `everything_runs`: also what was down when the plan was made.
-    """
-    remember(
-        local.paths,
-        local.text,
-        {label: agent.generation for label, agent in local.agents.items()},
-        good=good and (everything_runs or not plan.down),
-        time=time.time(),
-    )
 
 
 def refuse_held_port(local: LocalHub, launchd: Launchd) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from mlxhub.cli.applying import apply_plan, remember_applied
+from mlxhub.cli.applied import remember_applied
+from mlxhub.cli.applying import apply_plan
 from mlxhub.cli.ask import ask_demo
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, ensure_supervisor, find_machine, launchd_of, open_hub

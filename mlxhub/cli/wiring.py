@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlxhub.cli.applying import remember_applied
+from mlxhub.cli.applied import remember_applied
 from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub, open_hub_in_force
 from mlxhub.cli.readiness import await_ready_of
 from mlxhub.controller.collaborators import Collaborators, FirstHub, ReloadOutcome

@@ -127,8 +127,11 @@ class CarryOut:
             self._failed |= {step.label: error for step in steps}
 
     def _remove(self, labels: list[str]) -> None:
+        """No trace stays of a label that somebody switched off."""
         try:
             for label in labels:
+                if self.launchd is not None and self.launchd.is_disabled(label):
+                    self.launchd.enable(label)
                 remove_file(self.paths.plist(label))
             forget(self.paths, *map(self.paths.plist, labels))
         except MlxhubError as error:

@@ -2,18 +2,26 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from mlxhub.core.agents import RenderedAgent, model_of
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths
-from mlxhub.core.plan import ObservedAgent, Plan, make_plan
+from mlxhub.core.plan import ObservedAgent, Ownership, Plan, make_plan
 from mlxhub.core.restarts import CONTROLLER
 from mlxhub.errors import PlanRefused
 from mlxhub.files.generations import read_history
 from mlxhub.files.launcher import ROLES, install_launchers, remove_launchers
-from mlxhub.files.manifest import WrittenFile, installed_agents, plist_ownership, written_files
+from mlxhub.files.manifest import (
+    WrittenFile,
+    installed_agents,
+    ownership,
+    plist_ownership,
+    written_files,
+)
+from mlxhub.files.replaced import keep_copy
 from mlxhub.files.runs import parked_reason
 from mlxhub.files.state import (
     hold_lock,
@@ -48,8 +56,11 @@ def reconcile(
         launchd.require_session()
     with hold_lock(paths.lock):
         plan = find_plan(desired, owns=owns, paths=paths, launchd=launchd, force=force)
-        if plan.refusals:
-            raise PlanRefused(plan.refusals)
+        edited = _strange_launchers(paths) if desired else []
+        refusals = plan.refusals | {path.name: f"{path} is not as mlxhub wrote it." for path in edited}
+        if refusals and not force:
+            raise PlanRefused(refusals)
+        copies = [keep_copy(paths, path) for path in edited]
         for directory in (paths.agents, paths.logs, paths.working_directory):
             make_private_directory(directory)
             require_writable(directory)
@@ -59,8 +70,9 @@ def reconcile(
             install_launchers(paths, force=force)
         applied = CarryOut(paths, launchd, await_ready).take(plan)
         if not installed_agents(paths):
+            copies += [keep_copy(paths, path) for path in _strange_launchers(paths)]
             remove_launchers(paths)
-    return applied
+    return replace(applied, kept=(*copies, *applied.kept))
 
 
 def find_plan(
@@ -103,6 +115,13 @@ def _observed(state: AgentState, paths: Paths, files: Iterable[WrittenFile]) -> 
         loaded_from=state.plist_path if elsewhere else None,
         parked=parked_reason(paths.run_files(model_of(state.label) or CONTROLLER)) is not None,
     )
+
+
+def _strange_launchers(paths: Paths) -> list[Path]:
+    """Files at the launchers' places that are somebody else's work."""
+    files = written_files(paths)
+    launchers = [paths.launcher(role) for role in ROLES]
+    return [path for path in launchers if ownership(path, files) is not Ownership.OURS]
 
 
 def _nothing_loaded(label: str) -> AgentState:

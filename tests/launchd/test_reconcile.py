@@ -1,6 +1,7 @@
 """Carrying a plan out on disk and in launchd: cut short anywhere, refused in part, and on another's label."""
 
 import plistlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,17 @@ def test_an_addition_that_fails_does_not_keep_the_others_from_starting(paths: Pa
     assert launchd.jobs.keys() == {"b"}
 
 
+def test_additions_start_together(paths: Paths) -> None:
+    """Each is ready only when three others wait beside it."""
+    together = threading.Barrier(4)
+
+    def await_ready(_label: str) -> None:
+        together.wait(timeout=10)
+
+    applied = bring(agents(paths, *"abcdefgh"), paths, FakeLaunchd(), await_ready=await_ready)
+    assert set(applied.done) == set("abcdefgh")
+
+
 def test_running_agents_change_one_at_a_time_each_ready_before_the_next(paths: Paths) -> None:
     launchd = FakeLaunchd()
     bring(agents(paths, "a", "b"), paths, launchd)
@@ -235,6 +247,31 @@ def test_an_edited_plist_whose_model_is_gone_is_removed_only_by_force_and_kept(p
     (copy,) = bring({}, paths, launchd, force=True).kept
     assert copy.read_bytes() == b"edited"
     assert (launchd.jobs, list(paths.agents.iterdir())) == ({}, [])
+
+
+def test_a_launcher_that_somebody_edited_is_replaced_only_by_force_and_kept(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a"), paths, launchd)
+    launcher = paths.launcher("worker")
+    ours = launcher.read_bytes()
+    launcher.write_bytes(b"edited")
+    launchd.calls.clear()
+    with pytest.raises(PlanRefused, match=str(launcher)):
+        bring(agents(paths, "a", generation="g2"), paths, launchd)
+    assert (launcher.read_bytes(), launchd.calls) == (b"edited", [])
+    (copy,) = bring(agents(paths, "a", generation="g2"), paths, launchd, force=True).kept
+    assert (copy.read_bytes(), launcher.read_bytes()) == (b"edited", ours)
+
+
+def test_a_label_that_was_switched_off_is_switched_on_when_it_goes(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a", "b"), paths, launchd)
+    launchd.jobs.clear()
+    launchd.disabled.add("a")
+    launchd.calls.clear()
+    bring({}, paths, launchd)
+    assert launchd.disabled == set()
+    assert launchd.calls == [("enable", "a")]
 
 
 def test_a_full_disk_interrupts_nobody(paths: Paths) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
+import time
 from pathlib import Path
 
-import psutil
-import pytest
+import httpx
 
 from tests.eventually import eventually
+from tests.fakes.ports import free_ports
 from tests.stories.conftest import LiveHub
 
 DEMO = "{name: demo, model_path: 'builtin:demo'}"
@@ -74,9 +76,7 @@ def test_two_models_swap_ports_and_a_third_is_not_touched(hub: LiveHub) -> None:
 
 
 def test_the_first_change_that_fails_ends_the_rollout_and_rollback_undoes_it(hub: LiveHub) -> None:
-    """The models of the second hub.yaml come up on a port that is taken, the second is never begun."""
-    import socket
-
+    """The first model gets a port that is taken: the second, which changes too, is never begun."""
     hub.write(OTHER, DEMO)
     hub.ok("install")
     good = (hub.home / "hub.yaml").read_text()
@@ -157,8 +157,6 @@ def test_a_controller_that_starts_with_a_faulty_hub_yaml_serves_what_was_last_ap
     eventually(lambda: hub.json("status")["controller"]["process"] == "running", 30)
     with hub.client() as client:
         assert [model.id for model in client.models.list()] == ["demo"]
-    import httpx
-
     warnings = httpx.get(f"{hub.url}/hub/status").json()["warnings"]
     assert any(f"hub.yaml:{line}: " in warning for warning in warnings)
     assert f"hub.yaml:{line}: " in (hub.home / "logs" / "controller.log").read_text()
@@ -201,19 +199,20 @@ def test_a_plist_that_somebody_edited_is_left_alone_until_force_and_never_lost(h
     assert kept.read_bytes() == edited
 
 
-@pytest.mark.parametrize("count", [20])
-def test_many_models_come_up_within_ten_times_the_time_of_one(hub: LiveHub, count: int) -> None:
-    import time
+def install_seconds(hub: LiveHub) -> float:
+    begun = time.monotonic()
+    hub.ok("install")
+    return time.monotonic() - begun
 
+
+def test_twenty_models_come_up_together_well_before_twenty_times_one(hub: LiveHub) -> None:
+    """Ten times is what two free cores give. Twice that is allowed here, for other tests run beside."""
     hub.write(DEMO)
-    begun = time.monotonic()
-    hub.ok("install")
-    one = time.monotonic() - begun
+    one = install_seconds(hub)
     hub.ok("uninstall")
-    hub.write(*(f"{{name: m{i}, model_path: 'builtin:demo'}}" for i in range(count)))
-    begun = time.monotonic()
-    hub.ok("install")
-    all_of_them = time.monotonic() - begun
-    assert None not in pids(hub).values()
-    assert psutil.cpu_count() is not None
-    assert all_of_them <= 10 * one, f"{count} models took {all_of_them:.1f} s, one {one:.1f} s"
+    ports = free_ports(20)
+    hub.write(*(f"{{name: m{port}, model_path: 'builtin:demo', port: {port}}}" for port in ports))
+    twenty = install_seconds(hub)
+    for port in ports:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    assert twenty <= 20 * one
