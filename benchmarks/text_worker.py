@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from operator import sub, truediv
 from pathlib import Path
@@ -81,9 +81,7 @@ class Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     larger = "also a random llama of so many million parameters (85); may be given more than once"
     parser.add_argument("--larger", type=int, nargs="?", const=85, action="append", default=[], help=larger)
     parser.add_argument("--tokens", type=int, default=128, help="in each answer of a larger model")
@@ -92,35 +90,27 @@ def main() -> None:
     options = parser.parse_args()
     device = f"MLX on {mx.default_device()} {mx.device_info().get('device_name', '')}"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}"
+    rows = _rows(options.larger, options.tokens, options.runs)
     if options.json:
-        rows = [asdict(row) for row in _rows(options.larger, options.tokens, options.runs)]
-        sys.stdout.write(json.dumps({"machine": machine, "rows": rows}) + "\n")
+        said = {"machine": machine, "rows": [asdict(row) for row in rows]}
+        sys.stdout.write(json.dumps(said) + "\n")
         return
     sys.stdout.write(f"{machine}\n{'':<41} {'measured':>9} {'reference':>9} {'compared':>9}\n")
-    for row in _rows(options.larger, options.tokens, options.runs):
+    for row in rows:
         sys.stdout.write(row.line() + "\n")
         sys.stdout.flush()
 
 
 def _rows(larger: Sequence[int], tokens: int, runs: int) -> Iterator[Row]:
-    yield from _start_rows(runs)
+    ports, ready, first = zip(*(_start_seconds() for _ in range(runs)), strict=True)
+    yield _row("start to port answers", "s", ports, PORT_BUDGET_SECONDS)
+    yield _row("start to ready - import mlx_lm", "s", ready, READY_BUDGET_SECONDS)
+    yield _row("start to first answer - import", "s", first, None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        yield from runner.run(_speed_rows("demo", MODEL_REFERENCE, STORY_TOKENS, DEMO_BUDGETS, runs))
+        yield from runner.run(_speed_rows("demo", MODEL_REFERENCE, STORY_TOKENS, runs))
         for millions in larger:
             with _random_llama(millions) as (name, path):
-                yield from runner.run(_speed_rows(name, path, tokens, LARGER_BUDGETS, runs))
-
-
-def _start_rows(runs: int) -> list[Row]:
-    """The reference is `import mlx_lm`. Only the first run meets cold files, and kernels to compile."""
-    took = [(_import_seconds(), *_start_seconds()) for _ in range(runs)]
-    ready = [(ready, reference) for reference, _, ready, _ in took]
-    first = [(answered, reference) for reference, _, _, answered in took]
-    return [
-        _row("start to port answers", "s", [(port, 0.0) for _, port, _, _ in took], PORT_BUDGET_SECONDS),
-        _row("start to ready - import mlx_lm", "s", ready, READY_BUDGET_SECONDS),
-        _row("start to first answer - import", "s", first, None),
-    ]
+                yield from runner.run(_speed_rows(name, path, tokens, runs))
 
 
 def _row(what: str, unit: str, pairs: Sequence[tuple[float, float]], budget: float | None) -> Row:
@@ -130,14 +120,11 @@ def _row(what: str, unit: str, pairs: Sequence[tuple[float, float]], budget: flo
     return Row(what, unit, measured, reference, statistics.median(comparisons), budget, comparisons)
 
 
-def _import_seconds() -> float:
+def _start_seconds() -> tuple[tuple[float, float], ...]:
+    """From a worker's start to its port, to the model in memory, to an answer; beside `import mlx_lm`."""
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import mlx_lm"], check=True, timeout=LIMIT_SECONDS)
-    return time.perf_counter() - begun
-
-
-def _start_seconds() -> tuple[float, float, float]:
-    """From the start of the process to its port, to the model in memory, to an answer."""
+    imported = time.perf_counter() - begun
     begun = time.perf_counter()
     with _worker(MODEL_REFERENCE) as url, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
         port = time.perf_counter() - begun
@@ -147,34 +134,30 @@ def _start_seconds() -> tuple[float, float, float]:
         answered = time.perf_counter() - begun
     if (text := said["choices"][0]["message"]["content"]) != PONG:
         raise SystemExit(f"[error] The worker answered ping with {text!r} instead of {PONG!r}.")
-    return port, ready, answered
+    return (port, 0.0), (ready, imported), (answered, imported)
 
 
-async def _speed_rows(
-    name: str, model_path: str, tokens: int, budgets: tuple[float, float], runs: int
-) -> list[Row]:
+async def _speed_rows(name: str, model_path: str, tokens: int, runs: int) -> list[Row]:
     is_demo = model_path == MODEL_REFERENCE
     library = _Library(model_directory() if is_demo else Path(model_path), tokens)
     expected = long_story() if is_demo else None
-    singles, batched, batches, events, texts = [], [], [], [], []
+    budgets = DEMO_BUDGETS if is_demo else LARGER_BUDGETS
+    pairs = []
     with _worker(model_path) as url:
         async with httpx.AsyncClient(base_url=url, timeout=LIMIT_SECONDS) as client:
-            for _ in range(runs + 1):  # the first is for warming up
-                reference, alone = library.one_stream(), library.batch(1)
+            for _ in range(runs + 1):
+                reference, row, batch = library.one_stream(), library.batch(1), library.batch(STREAMS)
                 single = await _decode(client, 1, tokens, expected)
-                singles.append((single, reference))
-                batched.append((single, alone))
-                reference = library.batch(STREAMS)
-                batches.append((await _decode(client, STREAMS, tokens, expected), reference))
-                step, event, text = await _join(client)
-                events.append((event, step))
-                texts.append((text, step))
+                many = await _decode(client, STREAMS, tokens, expected)
+                joined = await _join(client)
+                pairs.append(((single, reference), (single, row), (many, batch), *joined))
+    singles, batched, batches, events, texts = zip(*pairs[1:], strict=True)  # the first was for warming up
     return [
-        _row(f"{name}: decode, 1 stream", SPEED, singles[1:], budgets[0]),
-        _row(f"{name}: the same, to a batch of 1", SPEED, batched[1:], None),
-        _row(f"{name}: decode, {STREAMS} streams", SPEED, batches[1:], budgets[1]),
-        _row(f"{name}: joining, first event / step", "ms", events[1:], JOIN_BUDGET_STEPS),
-        _row(f"{name}: joining, first text / step", "ms", texts[1:], None),
+        _row(f"{name}: decode, 1 stream", SPEED, singles, budgets[0]),
+        _row(f"{name}: the same, to a batch of 1", SPEED, batched, None),
+        _row(f"{name}: decode, {STREAMS} streams", SPEED, batches, budgets[1]),
+        _row(f"{name}: joining, first event / step", "ms", events, JOIN_BUDGET_STEPS),
+        _row(f"{name}: joining, first text / step", "ms", texts, None),
     ]
 
 
@@ -185,8 +168,8 @@ class _Library:
         self._model, self._tokenizer = load(str(directory))[:2]
         if mx.default_device().type == mx.cpu:
             self._model.set_dtype(mx.float32)  # as the worker does on a CPU
-        message = {"role": "user", "content": PROMPT}
-        self._prompt = self._tokenizer.apply_chat_template([message], add_generation_prompt=True)
+        messages = _question(PROMPT)["messages"]
+        self._prompt = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True)
         self._tokens = tokens
 
     def one_stream(self) -> float:
@@ -215,9 +198,9 @@ class _Answer:
         rest = b""
         for now, chunk in self.arrived:
             *lines, rest = (rest + chunk).split(b"\n\n")
-            for line in lines:
-                if line.startswith(b"data: {"):  # neither [DONE] nor a heartbeat
-                    self._read_event(json.loads(line.removeprefix(b"data: ")), now)
+            # Neither [DONE] nor a heartbeat.
+            for event in (json.loads(line[6:]) for line in lines if line.startswith(b"data: {")):
+                self._read_event(event, now)
 
     def _read_event(self, event: Any, now: float) -> None:
         if "error" in event:
@@ -225,9 +208,8 @@ class _Answer:
         if usage := event.get("usage"):
             self.tokens = usage["completion_tokens"]
         for choice in event["choices"]:
-            text = choice["delta"].get("content") or ""
-            self.text += text
-            if text or choice["finish_reason"] is not None:
+            self.text += (text := choice["delta"].get("content") or "")
+            if text or choice["finish_reason"]:
                 self.texts.append(now)
 
 
@@ -246,8 +228,8 @@ async def _decode(client: httpx.AsyncClient, streams: int, tokens: int, expected
     return sum(answer.tokens for answer in answers) / (max(answer.texts[-1] for answer in answers) - begun)
 
 
-async def _join(client: httpx.AsyncClient) -> tuple[float, float, float]:
-    """Milliseconds, all seats but one decoding: a decode step; the newcomer's first event; its first text."""
+async def _join(client: httpx.AsyncClient) -> tuple[tuple[float, float], ...]:
+    """Milliseconds, all seats but one decoding: a newcomer's first event and first text, each with a step."""
     running, newcomer = [_Answer() for _ in range(STREAMS - 1)], _Answer()
     async with asyncio.TaskGroup() as group:
         for answer in running:
@@ -260,8 +242,8 @@ async def _join(client: httpx.AsyncClient) -> tuple[float, float, float]:
     newcomer.read()
     running[0].read()
     before = [came for came in running[0].texts if came < sent]
-    step = (before[-1] - before[0]) / (len(before) - 1)
-    return step * 1000, (newcomer.arrived[0][0] - sent) * 1000, (newcomer.texts[0] - sent) * 1000
+    step = 1000 * (before[-1] - before[0]) / (len(before) - 1)
+    return tuple((1000 * (came - sent), step) for came in (newcomer.arrived[0][0], newcomer.texts[0]))
 
 
 async def _ask(client: httpx.AsyncClient, answer: _Answer, tokens: int) -> None:
@@ -285,22 +267,18 @@ def _worker(model_path: str) -> Iterator[str]:
     with tempfile.TemporaryFile() as log, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
         process = subprocess.Popen([*command, "--model-path", model_path], stdout=log, stderr=log)
         try:
-            while not _is_healthy(client):
-                if process.poll() is not None:
-                    log.seek(0)
-                    raise SystemExit(f"[error] The worker ended: {log.read().decode(errors='replace')}")
+            while process.poll() is None:
+                with suppress(httpx.ConnectError):
+                    client.get("/health").raise_for_status()
+                    break
                 time.sleep(POLL_SECONDS)
+            else:
+                log.seek(0)
+                raise SystemExit(f"[error] The worker ended: {log.read().decode(errors='replace')}")
             yield url
         finally:
             process.terminate()
             process.wait(LIMIT_SECONDS)
-
-
-def _is_healthy(client: httpx.Client) -> bool:
-    try:
-        return client.get("/health").is_success
-    except httpx.ConnectError:
-        return False
 
 
 @contextmanager
@@ -321,8 +299,7 @@ def _random_llama(millions: int) -> Iterator[tuple[str, str]]:
     model.set_dtype(mx.bfloat16)
     weights = dict(tree_flatten(model.parameters()))
     with tempfile.TemporaryDirectory(prefix="mlxhub-bench-") as directory:
-        for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-            shutil.copy(model_directory() / file, directory)
+        shutil.copytree(model_directory(), directory, dirs_exist_ok=True)
         Path(directory, "config.json").write_text(json.dumps(config))
         mx.save_safetensors(f"{directory}/model.safetensors", weights, metadata={"format": "mlx"})
         yield f"{sum(each.size for each in weights.values()) / 1e6:.0f} M", directory

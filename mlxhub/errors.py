@@ -8,7 +8,7 @@ MlxhubError
 │   ├── LaunchctlTimeout   a call or the fact it should bring about took too long
 │   ├── AgentDisabled      somebody switched it off with `launchctl disable`
 │   └── LaunchctlFailed    the fact did not come about; carries what launchctl said
-│       └── LoadingRefused launchd does not take the definition at all
+│       └── LoadingRefused launchd does not take or does not keep the definition
 ├── HubError
 │   ├── ControllerDown     nothing answers on the controller's port
 │   ├── LockTimeout        another mlxhub is changing the hub
@@ -36,6 +36,9 @@ MlxhubError
 """
 
 from dataclasses import dataclass
+
+# launchd says no word about this cause of a label that is not there.
+LOGIN_ITEMS = "On a Mac: is mlxhub switched on under System Settings > General > Login Items & Extensions?"
 
 
 class MlxhubError(Exception):
@@ -101,11 +104,7 @@ class LaunchctlFailed(LaunchdError):
 
 class LoadingRefused(LaunchctlFailed):
     def __init__(self, what: str, code: int, reason: str, evidence: tuple[str, ...] = ()) -> None:
-        hint = (
-            "On a Mac: is mlxhub switched on under System Settings > General > Login Items & Extensions? "
-            "Then run: mlxhub install"
-        )
-        super().__init__(what, code, f"{reason} {hint}".lstrip(), evidence)
+        super().__init__(what, code, f"{reason} {LOGIN_ITEMS} Then run: mlxhub install".lstrip(), evidence)
 
 
 class PlanFailed(LaunchdError):

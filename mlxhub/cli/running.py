@@ -22,7 +22,7 @@ from mlxhub.files.machine import Machine
 from mlxhub.files.ports import port_holder
 from mlxhub.files.runs import make_new_beginning, parked_reason
 from mlxhub.fleet.hub import HubModel
-from mlxhub.fleet.processes import start_process, stop_job
+from mlxhub.fleet.processes import how_it_ended, start_process, stop_job
 from mlxhub.launchd.contract import Launchd
 from mlxhub.protocol.hub import ActionResult
 
@@ -101,12 +101,12 @@ def controller_runs(local: LocalHub, launchd: Launchd) -> None:
         while True:
             agent = launchd.inspect(local.hub.controller_label)
             if agent.process in _ENDED:
-                raise _controller_fault(local, f"ended ({agent.last_exit or 'launchd does not say how'})")
+                raise _controller_fault(local, how_it_ended(agent))
             with contextlib.suppress(ControllerDown, RemoteError):
                 if client.status().controller.pid == agent.pid:
                     return
             if time.monotonic() >= deadline:
-                raise _controller_fault(local, f"did not answer within {CONTROLLER_SECONDS:g} s")
+                raise _controller_fault(local, f"did not answer within {CONTROLLER_SECONDS:g} s.")
             time.sleep(_ASK_EVERY_SECONDS)
 
 
@@ -117,7 +117,7 @@ def _controller_fault(local: LocalHub, what: str) -> MlxhubError:
     holder = port_holder(local.config.port, local.config.host)
     if holder is not None:
         return PortHeld(local.config.port, holder.pid, holder.command)
-    return MlxhubError(f"The controller {what}. Its log: {local.paths.log('controller')}")
+    return MlxhubError(f"The controller {what} Its log: {local.paths.log('controller')}")
 
 
 async def workers_run(models: Iterable[HubModel], launchd: Launchd) -> list[ActionResult]:

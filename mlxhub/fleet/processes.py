@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.lifecycle import STOP_SECONDS, ProcessState
 from mlxhub.core.observed import AgentState
-from mlxhub.errors import ModelFailed, ModelNotRunning, PortHeld, WorkerSilent
+from mlxhub.errors import LOGIN_ITEMS, ModelFailed, ModelNotRunning, PortHeld, WorkerSilent
 from mlxhub.files.runs import lasting_reason, make_new_beginning, parked_reason
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.ownership import HolderOf, find_stranger, installed_generation, is_ours, tells_process
@@ -131,7 +131,7 @@ async def _answer(
                 await _refuse_held_port(model, None, launchd, holder_of)
                 if reason := await asyncio.to_thread(parked_reason, model.run_files):
                     raise ModelFailed(model.name, reason)
-                raise ModelNotRunning(model.name, f"it ended ({_last_exit(state)}). Its log: {model.log}")
+                raise ModelNotRunning(model.name, f"it {how_it_ended(state)} Its log: {model.log}")
         status = await _status_or_none(ask)
         if status is not None and await is_ours(status, model, state):
             return status
@@ -160,8 +160,11 @@ def _ended(state: AgentState, before: AgentState, seen_pid: bool) -> bool:
     return state.process is not ProcessState.THROTTLED
 
 
-def _last_exit(state: AgentState) -> str:
-    return state.last_exit or "launchd does not say how"
+def how_it_ended(state: AgentState) -> str:
+    """The rest of a sentence about a process that should run and is not there."""
+    if not state.loaded:
+        return f"was taken away: launchd has it no more. {LOGIN_ITEMS}"
+    return f"ended ({state.last_exit or 'launchd does not say how'})."
 
 
 async def _left(label: str, pid: int, launchd: Launchd, seconds: float) -> AgentState:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlxhub.core.lifecycle import ModelState, ProcessState
-from mlxhub.errors import PortHeld
+from mlxhub.errors import LOGIN_ITEMS, PortHeld
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.protocol.hub import ControllerView, Counts, HubStatus, ModelView
@@ -116,8 +116,8 @@ def _error(model: HubModel, facts: ModelFacts, now: Clocks) -> str | None:
             return f"its process ended ({ended}). Its log: {model.log}"
         case ProcessState.NOT_INSTALLED:
             return (
-                "launchd does not have it: it was never installed, was booted out, or is switched off in a "
-                "Mac's Login Items. Install it with: mlxhub install"
+                f"launchd does not have it: it was never installed, or was booted out. {LOGIN_ITEMS} "
+                "Then run: mlxhub install"
             )
         case ProcessState.UNKNOWN:
             return facts.launchd_error

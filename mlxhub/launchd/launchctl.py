@@ -127,7 +127,8 @@ class Launchctl:
             return state.pid is not None or ran_and_ended or state.process is ProcessState.FAILED
 
         if not before.loaded or not self._wait(started, START_SECONDS):
-            raise self._failed(f"launchctl kickstart of {label}", reply, label, _path(before))
+            failure = LaunchctlFailed if self.inspect(label).loaded else LoadingRefused
+            raise self._failed(f"launchctl kickstart of {label}", reply, label, _path(before), failure)
 
     def kill(self, label: str, signal: str) -> None:
         self._call("kill", signal, self._target(label))

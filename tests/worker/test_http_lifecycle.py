@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import shutil
 import signal
 import socket
@@ -44,6 +45,15 @@ def test_concurrent_first_requests_share_one_load(run_worker: RunWorker, random_
         worker.process.terminate()
         _, log = worker.process.communicate(timeout=10)
     assert log.count("Loading model") == 2
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac does not show another process's limits")
+def test_a_loaded_worker_may_open_as_many_files_as_before(run_worker: RunWorker) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with run_worker() as worker:
+        assert worker.chat(max_tokens=2).status_code == 200
+        soft = psutil.Process(worker.process.pid).rlimit(psutil.RLIMIT_NOFILE)[0]
+    assert soft == (8192 if hard == resource.RLIM_INFINITY else min(8192, hard))
 
 
 def test_a_damaged_model_leaves_the_worker_up_and_says_why(

@@ -27,6 +27,7 @@ from mlxhub.worker.engines.engine import (
     TextPrompt,
     TokenPrompt,
 )
+from mlxhub.worker.engines.open_files import kept_open_files
 from mlxhub.worker.output.stops import StopMatcher
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class TextEngine:
     def load(self) -> LoadedModel:
         directory = find_checkpoint(self._options.name, self._options.model_path)
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
-        from mlxhub.worker.engines.mlx_lm_adapter import load_text_model, memory_bytes  # noqa: PLC0415
+        with kept_open_files():
+            from mlxhub.worker.engines.mlx_lm_adapter import load_text_model, memory_bytes  # noqa: PLC0415
 
         self._memory_bytes = memory_bytes
         model = load_text_model(directory)
