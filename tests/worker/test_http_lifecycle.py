@@ -48,9 +48,9 @@ def test_concurrent_first_requests_share_one_load(run_worker: RunWorker, random_
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="a Mac does not show another process's limits")
-def test_a_loaded_worker_may_open_as_many_files_as_before(run_worker: RunWorker) -> None:
+def test_a_loaded_worker_may_open_as_many_files_as_before(run_worker: RunWorker, random_model: Path) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with run_worker() as worker:
+    with run_worker(model_path=str(random_model)) as worker:
         assert worker.chat(max_tokens=2).status_code == 200
         soft = psutil.Process(worker.process.pid).rlimit(psutil.RLIMIT_NOFILE)[0]
     assert soft == (8192 if hard == resource.RLIM_INFINITY else min(8192, hard))
