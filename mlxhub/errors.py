@@ -11,6 +11,7 @@ MlxhubError
 │       └── LoadingRefused launchd does not take or does not keep the definition
 ├── HubError
 │   ├── ControllerDown     nothing answers on the controller's port
+│   ├── StillUnderWay      the controller has not answered yet what it was asked to do
 │   ├── LockTimeout        another mlxhub is changing the hub
 │   ├── StateUnreadable    a file that mlxhub wrote is damaged
 │   ├── StateUnwritable    a file or directory of ours cannot be made
@@ -23,6 +24,7 @@ MlxhubError
 │   ├── WorkerSilent       its process does not answer
 │   ├── LoadFailed         its weights could not be brought into memory
 │   ├── NotLoaded          it is not in memory and may not be loaded on demand
+│   ├── ModelChanging      it is being started or stopped, and that does not end
 │   └── ModelBusy          it serves requests and was asked to go only if idle
 └── RequestError
     ├── InvalidRequest     the request breaks a rule; names the parameter
@@ -124,6 +126,16 @@ class ControllerDown(HubError):
         self.url = url
 
 
+class StillUnderWay(HubError):
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(
+            f"The controller has not finished after {seconds:g} s: {what} is still under way, and goes on. "
+            "Look with: mlxhub status"
+        )
+        self.what = what
+        self.seconds = seconds
+
+
 class LockTimeout(HubError):
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__(
@@ -218,6 +230,16 @@ class NotLoaded(ModelError):
             f"Load it with: mlxhub load-model {name}"
         )
         self.name = name
+
+
+class ModelChanging(ModelError):
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(
+            f'Model "{name}" was left as it is: it is being started, stopped or repaired, and that has not '
+            f"ended within {seconds:g} s. Look with: mlxhub status"
+        )
+        self.name = name
+        self.seconds = seconds
 
 
 class ModelBusy(ModelError):

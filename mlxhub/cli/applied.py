@@ -4,18 +4,21 @@ import time
 
 from mlxhub.cli.local_hub import LocalHub
 from mlxhub.core.plan import Plan
-from mlxhub.files.generations import remember
+from mlxhub.files.generations import prove, remember
 
 
-def remember_applied(local: LocalHub, plan: Plan, *, good: bool, everything_runs: bool = False) -> None:
-    """As the generation that is in force. `good`: all that was started is ready.
+def remember_applied(local: LocalHub, plan: Plan, *, good: bool) -> None:
+    """As the generation that is in force, for who still holds the hub's lock.
 
-    `everything_runs`: also what was down when the plan was made.
+    `good`: all that was started is ready.
     """
-    remember(
-        local.paths,
-        local.text,
-        {label: agent.generation for label, agent in local.agents.items()},
-        good=good and (everything_runs or not plan.down),
-        time=time.time(),
-    )
+    remember(local.paths, local.text, _definitions(local), good=good and not plan.down, time=time.time())
+
+
+def prove_applied(local: LocalHub) -> None:
+    """All of it runs, also what was down when the plan was made. Takes the hub's lock."""
+    prove(local.paths, local.text, _definitions(local), time=time.time())
+
+
+def _definitions(local: LocalHub) -> dict[str, str]:
+    return {label: agent.generation for label, agent in local.agents.items()}

@@ -8,9 +8,9 @@ import click
 from mlxhub.cli.applying import apply_plan
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub
-from mlxhub.cli.outcome import outcome_json, show_outcome
+from mlxhub.cli.outcome import failure_as_json, outcome_json, show_outcome, untouched
 from mlxhub.cli.plan import plan_hub
-from mlxhub.cli.plan_view import show_plan
+from mlxhub.cli.plan_view import show_nothing_to_do, show_plan
 from mlxhub.launchd.contract import Launchd
 
 
@@ -32,12 +32,13 @@ def apply_hub(local: LocalHub, launchd: Launchd, *, force: bool = False, as_json
     plan = plan_hub(local, launchd, force=force)
     if not as_json:
         show_plan(plan, unchanged=False)
-    outcome = apply_plan(local, plan, launchd, force=force)
+    with failure_as_json(untouched(plan), local.hub.controller_label, as_json=as_json):
+        outcome = apply_plan(local, plan, launchd, force=force)
     show_outcome(outcome, to_stderr=as_json)
     if as_json:
         click.echo(json.dumps(outcome_json(outcome), indent=2))
     elif outcome.ok and not outcome.done:
-        flash(Tone.OK, f"Nothing to do: {len(plan.changes)} agent(s) are as hub.yaml says.")
+        show_nothing_to_do(plan)
     for label in plan.down:
         flash(Tone.WARN, f"{label} is as hub.yaml says, and down. Why: mlxhub status")
     if not outcome.ok:

@@ -1,10 +1,10 @@
 """Carrying a plan out from the command line: by the controller as far as it can, and by this process."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from mlxhub.cli.applied import remember_applied
 from mlxhub.cli.local_hub import LocalHub, controller_url
-from mlxhub.cli.outcome import Outcome
 from mlxhub.cli.plan import all_labels
 from mlxhub.cli.readiness import await_ready_of
 from mlxhub.cli.running import controller_runs
@@ -17,28 +17,46 @@ from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import port_holder
 from mlxhub.launchd.carry_out import Applied
 from mlxhub.launchd.contract import Launchd
-from mlxhub.launchd.reconcile import reconcile
+from mlxhub.launchd.reconcile import Remember, reconcile
 from mlxhub.protocol.hub import ReloadResult
 
 
-def apply_plan(local: LocalHub, plan: Plan, launchd: Launchd, *, force: bool = False) -> Outcome:
+def apply_plan(local: LocalHub, plan: Plan, launchd: Launchd, *, force: bool = False) -> Applied:
     """Bring the whole hub to what hub.yaml says; a generation to go back to, if it came to its end.
 
     A controller that runs changes the workers itself: it would start again what we take away for a while. One
-    that must change comes first and then does the same. Raises PlanRefused, PortHeld and whatever keeps all
-    of it from beginning.
+    that must change comes first and then does the same. Whoever carries it out writes down that generation.
+    Raises PlanRefused, PortHeld and whatever keeps all of it from beginning.
     """
+    refuse_plan(local, plan, launchd)
+    label = local.hub.controller_label
+    pid = launchd.inspect(label).pid
+    by_controller = not force and _controller_stays(label, plan, launchd)
+    if not force and _controller_comes_first(label, plan):
+        first = _reconcile(local, {label: local.agents[label]}, launchd, only=label)
+        if first.failed:
+            rest = [each for each in plan.touched if each != label]
+            return Applied(plan, first.failed, tuple(rest), first.kept)
+        by_controller = True
+    if by_controller:
+        applied = _reloaded(local, plan, _reload(local, launchd))
+        if not applied.ok or not _beyond_the_controller(local, plan):
+            return applied
+    applied = replace(_reconcile(local, local.agents, launchd, force=force), plan=plan)
+    if not by_controller and pid is not None and launchd.inspect(label).pid == pid:
+        return _told(local, applied, launchd)
+    return applied
+
+
+def refuse_plan(local: LocalHub, plan: Plan, launchd: Launchd) -> None:
+    """What can be known before the first step to stand against it. Raises PlanRefused and PortHeld."""
     if plan.refusals:
         raise PlanRefused(plan.refusals)
-    refuse_held_port(local, launchd)
-    outcome = _carry_out(local, plan, launchd, force=force)
-    if not outcome.not_begun:
-        remember_applied(local, plan, good=outcome.ok)
-    return outcome
+    _refuse_held_port(local, launchd)
 
 
-def refuse_held_port(local: LocalHub, launchd: Launchd) -> None:
-    """Before the first step: a controller that cannot have its port would only crash and crash."""
+def _refuse_held_port(local: LocalHub, launchd: Launchd) -> None:
+    """A controller that cannot have its port would only crash and crash."""
     holder = port_holder(local.config.port, local.config.host)
     if holder is None:
         return
@@ -46,26 +64,6 @@ def refuse_held_port(local: LocalHub, launchd: Launchd) -> None:
     labels = sorted(installed_agents(local.paths), key=lambda label: model_of(label) is not None)
     if holder.pid is None or all(launchd.inspect(label).pid != holder.pid for label in labels):
         raise PortHeld(local.config.port, holder.pid, holder.command)
-
-
-def _carry_out(local: LocalHub, plan: Plan, launchd: Launchd, *, force: bool) -> Outcome:
-    label = local.hub.controller_label
-    by_controller = not force and _controller_stays(label, plan, launchd)
-    if not force and _controller_comes_first(label, plan):
-        first = _reconcile(local, {label: local.agents[label]}, launchd, only=label)
-        if first.failed:
-            rest = [each for each in plan.touched if each != label]
-            return Outcome(plan, first.failed, tuple(rest))
-        by_controller = True
-    if by_controller:
-        controller_runs(local, launchd)
-        with HubClient(controller_url(local.config, local.paths)) as client:
-            result = client.reload()
-        outcome = _reloaded(local, plan, result)
-        if not outcome.ok or not _beyond_the_controller(local, plan):
-            return outcome
-    applied = _reconcile(local, local.agents, launchd, force=force)
-    return Outcome(plan, applied.failed, applied.not_begun, applied.kept)
 
 
 def _controller_stays(label: str, plan: Plan, launchd: Launchd) -> bool:
@@ -95,6 +93,7 @@ def _reconcile(
     only: str | None = None,
     force: bool = False,
 ) -> Applied:
+    """A part of the hub is no generation of it."""
     return reconcile(
         desired,
         owns=all_labels if only is None else lambda label: label == only,
@@ -102,13 +101,38 @@ def _reconcile(
         launchd=launchd,
         await_ready=await_ready_of(local.hub, launchd, lambda: controller_runs(local, launchd)),
         force=force,
+        remember=_remember_whole(local) if only is None else None,
     )
 
 
-def _reloaded(local: LocalHub, plan: Plan, result: ReloadResult) -> Outcome:
+def _remember_whole(local: LocalHub) -> Remember:
+    def remember(applied: Applied) -> None:
+        if not applied.not_begun:
+            remember_applied(local, applied.plan, good=applied.ok)
+
+    return remember
+
+
+def _reload(local: LocalHub, launchd: Launchd) -> ReloadResult:
+    controller_runs(local, launchd)
+    with HubClient(controller_url(local.config, local.paths)) as client:
+        return client.reload()
+
+
+def _told(local: LocalHub, applied: Applied, launchd: Launchd) -> Applied:
+    """A controller that ran all along still routes by the hub.yaml of before."""
+    try:
+        reloaded = _reloaded(local, applied.plan, _reload(local, launchd))
+    except MlxhubError as error:
+        return replace(applied, failed={local.hub.controller_label: error} | applied.failed)
+    not_begun = dict.fromkeys([*applied.not_begun, *reloaded.not_begun])
+    return replace(applied, failed=reloaded.failed | applied.failed, not_begun=tuple(not_begun))
+
+
+def _reloaded(local: LocalHub, plan: Plan, result: ReloadResult) -> Applied:
     failed: dict[str, MlxhubError] = {}
     for failure in result.failed:
         error = MlxhubError(failure.message)
         error.evidence = tuple(failure.evidence)
         failed[worker_label(local.config, failure.name)] = error
-    return Outcome(plan, failed, tuple(worker_label(local.config, name) for name in result.not_begun))
+    return Applied(plan, failed, tuple(worker_label(local.config, name) for name in result.not_begun), ())

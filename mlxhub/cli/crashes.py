@@ -10,14 +10,13 @@ from pathlib import Path
 import click
 
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import find_machine, launchd_of
+from mlxhub.cli.local_hub import config_in_force, find_machine, launchd_of
 from mlxhub.cli.tables import duration
 from mlxhub.core.agents import controller_label, worker_label
 from mlxhub.core.config import HubConfig
 from mlxhub.core.paths import Paths, RunFiles
 from mlxhub.core.restarts import CONTROLLER, Run, noticed, title
 from mlxhub.errors import LaunchdError, StateUnreadable, UnknownModel
-from mlxhub.files.hub_yaml import read_hub_yaml
 from mlxhub.files.runs import EVIDENCE_LINES, is_alive, parked_reason, read_runs, tail
 from mlxhub.launchd.contract import Launchd
 
@@ -46,7 +45,9 @@ class _Record:
 def crashes(file: Path | None, model: str | None, last: int, verbose: bool, as_json: bool) -> None:
     """Show when and how the process of each model (or of MODEL, or of the controller) died."""
     machine = find_machine(file)
-    config = read_hub_yaml(machine.paths.config)
+    config, faults = config_in_force(machine)
+    for fault in faults:
+        flash(Tone.WARN, str(fault))
     paths = machine.paths.with_logs(config.log_path, machine.home)
     labels = _labels(config, model)
     launchd = launchd_of(machine)

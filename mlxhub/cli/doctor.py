@@ -14,10 +14,12 @@ from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.checks import Check, CheckStatus, worst_first
 from mlxhub.errors import ConfigError, ControllerDown, Fault, StateUnreadable
 from mlxhub.files.machine import Machine, this_machine
+from mlxhub.fleet.doctor.asking import answer_within, begin
 from mlxhub.fleet.doctor.examine import examine
 from mlxhub.fleet.doctor.gather import HubRead, gather
 from mlxhub.fleet.hub import Hub
 
+READ_SECONDS = 10.0
 _COLOURS = {
     CheckStatus.FAIL: "red",
     CheckStatus.WARN: "yellow",
@@ -32,7 +34,7 @@ _COLOURS = {
 def doctor(file: Path | None, as_json: bool) -> None:
     """Check everything a hub needs and say what to do; exit 1 if a check failed. Changes nothing."""
     machine = this_machine(file)
-    read = _read(machine)
+    read = answer_within(READ_SECONDS, begin(lambda: _read(machine)), _unread(machine))
     found = gather(
         machine,
         read,
@@ -68,6 +70,14 @@ def _read(machine: Machine) -> HubRead:
     else:
         return HubRead(paths=local.paths, faults=faults, hub=local.hub, agents=local.agents, state_fault=None)
     return HubRead(paths=machine.paths, faults=faults, hub=None, agents={}, state_fault=state_fault)
+
+
+def _unread(machine: Machine) -> HubRead:
+    path = machine.paths.config
+    late = Fault(
+        str(path), None, f"reading it and {machine.paths.state} did not end within {READ_SECONDS:g} s."
+    )
+    return HubRead(paths=machine.paths, faults=(late,), hub=None, agents={}, state_fault=None)
 
 
 def _controller_pid(hub: Hub, read: HubRead) -> int | None:

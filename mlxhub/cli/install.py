@@ -3,20 +3,24 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from mlxhub.cli.applied import remember_applied
+from mlxhub.cli.applied import prove_applied
 from mlxhub.cli.applying import apply_plan
 from mlxhub.cli.ask import ask_demo
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, ensure_supervisor, find_machine, launchd_of, open_hub
-from mlxhub.cli.outcome import Outcome, outcome_json, show_outcome
+from mlxhub.cli.outcome import failure_as_json, outcome_json, show_outcome, untouched
 from mlxhub.cli.plan import plan_hub, plan_now, show_found
-from mlxhub.cli.plan_view import show_plan
+from mlxhub.cli.plan_view import show_nothing_to_do, show_plan
 from mlxhub.cli.running import controller_started, start_controller, worker_started, workers_run
+from mlxhub.core.agents import worker_label
 from mlxhub.core.plan import Change, Plan
+from mlxhub.errors import MlxhubError
+from mlxhub.launchd.carry_out import Applied
 from mlxhub.launchd.contract import Launchd
 from mlxhub.launchd.reconcile import CONCURRENT_INSPECTIONS
 from mlxhub.protocol.hub import ActionResult
@@ -48,9 +52,11 @@ def install(file: Path | None, dry_run: bool, force: bool, ask: str | None, as_j
     if not as_json:
         show_plan(plan, unchanged=False)
     down = _down(local, plan, launchd)
-    outcome = apply_plan(local, plan, launchd, force=force)
+    with failure_as_json(untouched(plan), local.hub.controller_label, as_json=as_json):
+        outcome = apply_plan(local, plan, launchd, force=force)
     show_outcome(outcome, to_stderr=as_json)
-    started = _start(local, launchd, outcome, down) if outcome.ok and (outcome.done or down) else []
+    with failure_as_json(outcome, local.hub.controller_label, as_json=as_json):
+        started = _start(local, launchd, outcome, down) if outcome.ok and (outcome.done or down) else []
     _report(local, outcome, started, as_json=as_json)
     if ask is not None:
         ask_demo(local, ask)
@@ -63,7 +69,7 @@ def _down(local: LocalHub, plan: Plan, launchd: Launchd) -> list[str]:
         return [state.label for state in threads.map(launchd.inspect, kept) if state.pid is None]
 
 
-def _start(local: LocalHub, launchd: Launchd, outcome: Outcome, down: list[str]) -> list[ActionResult]:
+def _start(local: LocalHub, launchd: Launchd, outcome: Applied, down: list[str]) -> list[ActionResult]:
     """What was down runs then too. What the plan started is known to be ready, and only named."""
     models = [model for model in local.hub.models.values() if model.config.default]
     asleep = [model for model in models if model.label in down]
@@ -76,18 +82,21 @@ def _start(local: LocalHub, launchd: Launchd, outcome: Outcome, down: list[str])
     return results + asyncio.run(workers_run(asleep, launchd))
 
 
-def _report(local: LocalHub, outcome: Outcome, started: list[ActionResult], *, as_json: bool) -> None:
+def _report(local: LocalHub, outcome: Applied, started: list[ActionResult], *, as_json: bool) -> None:
     """Ends the command with 1 where not everything runs."""
     for result in started:
         flash(Tone.OK if result.ok else Tone.ERROR, result.message, to_stderr=as_json)
     if as_json:
         nothing = outcome.ok and not outcome.done and not started
-        click.echo(json.dumps(outcome_json(outcome) | {"nothing_to_do": nothing}, indent=2))
+        failures = {each.name: MlxhubError(each.message) for each in started if not each.ok}
+        failed = {worker_label(local.config, name): error for name, error in failures.items()}
+        told = replace(outcome, failed=outcome.failed | failed)
+        click.echo(json.dumps(outcome_json(told) | {"nothing_to_do": nothing}, indent=2))
     elif outcome.ok and not outcome.done and not started:
-        flash(Tone.OK, f"Nothing to do: {len(outcome.plan.changes)} agent(s) are as hub.yaml says.")
+        show_nothing_to_do(outcome.plan)
     runs = outcome.ok and all(result.ok for result in started)
     if started and runs:
-        remember_applied(local, outcome.plan, good=True, everything_runs=True)
+        prove_applied(local)
     if not runs:
         raise click.exceptions.Exit(1)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from mlxhub.core.agents import RenderedAgent, controller_address, controller_label, render_hub
 from mlxhub.core.config import HubConfig, parse_config
 from mlxhub.core.paths import Paths
-from mlxhub.errors import ConfigError, MlxhubError
-from mlxhub.files.generations import read_history
+from mlxhub.errors import ConfigError, Fault, MlxhubError
+from mlxhub.files.generations import Generation, read_history
 from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_text
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.fleet.hub import Hub, make_hub
@@ -28,12 +28,16 @@ class LocalHub:
     paths: Paths
     hub: Hub
     agents: dict[str, RenderedAgent]
-    warnings: list[str]
     faults: tuple[str, ...] = ()
 
     @property
     def config(self) -> HubConfig:
         return self.hub.config
+
+    @property
+    def warnings(self) -> list[str]:
+        """Directories that are not there. Looked for each time, with a limit: disks may hang."""
+        return missing_models(self.config, self.paths, self.machine.home)
 
 
 def open_hub(machine: Machine, *, promise: bool = False) -> LocalHub:
@@ -49,14 +53,29 @@ def open_hub_in_force(machine: Machine) -> LocalHub:
     try:
         return open_hub(machine)
     except ConfigError as error:
-        applied = read_history(machine.paths).in_force
-        if applied is None:
-            raise
+        applied = _last_applied(machine, error)
         local = hub_of(applied.hub_yaml, machine)
         said = (
             f"hub.yaml has faults: what it said when it was last applied (generation {applied.number}) holds."
         )
         return replace(local, faults=(said, *map(str, error.faults)))
+
+
+def config_in_force(machine: Machine) -> tuple[HubConfig, tuple[Fault, ...]]:
+    """As open_hub_in_force, for who needs nothing that follows from hub.yaml: no ports, no agents."""
+    try:
+        return parse_config(read_hub_text(machine.paths.config), source=str(machine.paths.config)), ()
+    except ConfigError as error:
+        applied = _last_applied(machine, error)
+        return parse_config(applied.hub_yaml, source=str(machine.paths.config)), error.faults
+
+
+def _last_applied(machine: Machine, error: ConfigError) -> Generation:
+    """Raises `error`, which says why it is needed, where there is none."""
+    applied = read_history(machine.paths).in_force
+    if applied is None:
+        raise error
+    return applied
 
 
 def hub_of(text: str, machine: Machine, *, promise: bool = False) -> LocalHub:
@@ -71,7 +90,6 @@ def hub_of(text: str, machine: Machine, *, promise: bool = False) -> LocalHub:
         paths=paths,
         hub=make_hub(config, ports, paths, agents),
         agents=agents,
-        warnings=missing_models(config, paths, machine.home),
     )
 
 

@@ -10,13 +10,10 @@ from pathlib import Path
 import click
 
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import find_machine, open_hub_in_force
-from mlxhub.core.config import HubConfig
-from mlxhub.errors import ConfigError, MlxhubError, UnknownModel
-from mlxhub.files.hub_yaml import read_hub_yaml
-from mlxhub.files.log_files import rotated_logs
+from mlxhub.cli.local_hub import config_in_force, find_machine
+from mlxhub.errors import MlxhubError, UnknownModel
+from mlxhub.files.log_files import earlier_files, has_content
 from mlxhub.files.log_reading import LogReader
-from mlxhub.files.machine import Machine
 
 _LOOK_EVERY_MS = 300
 
@@ -31,15 +28,17 @@ _LOOK_EVERY_MS = 300
 def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:
     """Show the log of MODEL, or of the controller, and what its process last said before it could log."""
     machine = find_machine(file)
-    config = _config(machine)
+    config, faults = config_in_force(machine)
+    for fault in faults:
+        flash(Tone.WARN, str(fault))
     paths = machine.paths.with_logs(config.log_path, machine.home)
     found = config.find(model)
     if found is None and model != "controller":
         raise UnknownModel(model, ("controller", *(m.name for m in config.models)))
     name = found.name if found else model
     log, last_words = paths.log(name), paths.last_words(name)
-    says_something = last_words.is_file() and last_words.stat().st_size > 0
-    if not log.is_file() and not rotated_logs(log) and not says_something:
+    says_something = has_content(last_words)
+    if not log.is_file() and not earlier_files(log) and not says_something:
         raise MlxhubError(f"{log} does not exist yet: {name} has not run.")
     # Who reads us may go away at any time, as `head` does: that is an end like any other.
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
@@ -53,17 +52,6 @@ def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:
             _follow(reader)
         return
     _forget_stdout()
-
-
-def _config(machine: Machine) -> HubConfig:
-    """A hub whose hub.yaml has faults logs where it said when it was last applied."""
-    try:
-        return read_hub_yaml(machine.paths.config)
-    except ConfigError as error:
-        local = open_hub_in_force(machine)
-        for fault in error.faults:
-            flash(Tone.WARN, str(fault))
-        return local.config
 
 
 def _follow(reader: LogReader) -> None:

@@ -1,8 +1,9 @@
 """What became of a plan, as people and as programs read it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import click
 
@@ -10,8 +11,10 @@ from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.plan_view import plan_json
 from mlxhub.core.plan import Change, Plan
 from mlxhub.errors import MlxhubError
+from mlxhub.launchd.carry_out import Applied
 
 NEXT_STEPS = "Mend the cause and run `mlxhub apply` again, or go back with: mlxhub rollback"
+_FORCE = "Move what is yours away, or have it replaced (a copy is kept) with: mlxhub apply --force"
 _DONE = {
     Change.ADD: "Added",
     Change.CHANGE: "Changed",
@@ -20,27 +23,30 @@ _DONE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a plan, by label. `kept`: copies of files that were not ours and had to go."""
-
-    plan: Plan
-    failed: Mapping[str, MlxhubError] = field(default_factory=dict)
-    not_begun: tuple[str, ...] = ()
-    kept: tuple[Path, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        return not self.failed and not self.not_begun
-
-    @property
-    def done(self) -> dict[str, Change]:
-        rest = {*self.failed, *self.not_begun}
-        changes = self.plan.changes.items()
-        return {label: change for label, change in changes if change is not Change.KEEP and label not in rest}
+def untouched(plan: Plan) -> Applied:
+    """Of a plan that was not begun."""
+    touched = [label for label in plan.touched if label not in plan.refusals]
+    return Applied(
+        plan, {label: MlxhubError(reason) for label, reason in plan.refusals.items()}, tuple(touched), ()
+    )
 
 
-def show_outcome(outcome: Outcome, *, to_stderr: bool = False) -> None:
+@contextmanager
+def failure_as_json(applied: Applied, label: str, *, as_json: bool) -> Iterator[None]:
+    """What is raised here ends the command: what became of the plan until then is printed all the same.
+
+    `label`: whose failure it is, where it is not that of a refused agent.
+    """
+    try:
+        yield
+    except MlxhubError as error:
+        if as_json:
+            failed = applied.failed or {label: error}
+            click.echo(json.dumps(outcome_json(replace(applied, failed=failed)), indent=2))
+        raise
+
+
+def show_outcome(outcome: Applied, *, to_stderr: bool = False) -> None:
     """A line for each agent that was changed or failed, and how to go on."""
     for label, change in outcome.done.items():
         flash(Tone.OK, f"{_DONE[change]} {label}.", to_stderr=to_stderr)
@@ -56,7 +62,7 @@ def show_outcome(outcome: Outcome, *, to_stderr: bool = False) -> None:
         flash(Tone.INFO, NEXT_STEPS, to_stderr=True)
 
 
-def outcome_json(outcome: Outcome) -> dict[str, object]:
+def outcome_json(outcome: Applied) -> dict[str, object]:
     return plan_json(outcome.plan) | {
         "done": list(outcome.done),
         "failed": [
@@ -65,5 +71,5 @@ def outcome_json(outcome: Outcome) -> dict[str, object]:
         ],
         "not_begun": outcome.not_begun,
         "kept": [str(copy) for copy in outcome.kept],
-        "next": None if outcome.ok else NEXT_STEPS,
+        "next": None if outcome.ok else _FORCE if outcome.plan.refusals else NEXT_STEPS,
     }

@@ -35,6 +35,12 @@ def show_plan(plan: Plan, *, unchanged: bool) -> None:
         click.echo(f"  {click.style(mark, fg=colour)} {label}{f'  ({note})' if note else ''}")
         for key in difference.keys:
             click.echo(f"      {_key_line(key)}")
+    for name, reason in plan.in_the_way.items():
+        click.echo(f"  {click.style('!', fg='bright_red')} {name}  ({reason})")
+
+
+def show_nothing_to_do(plan: Plan) -> None:
+    flash(Tone.OK, f"Nothing to do: {len(plan.changes)} agent(s) are as hub.yaml says.")
 
 
 def show_summary(plan: Plan) -> None:
@@ -43,8 +49,8 @@ def show_summary(plan: Plan) -> None:
             Tone.WARN,
             "What is marked ! is not mlxhub's to touch. Have it replaced with: mlxhub apply --force",
         )
-    if all(change is Change.KEEP for change in plan.changes.values()):
-        flash(Tone.OK, f"Nothing to do: {len(plan.changes)} agent(s) are as hub.yaml says.")
+    if plan.nothing_to_do:
+        show_nothing_to_do(plan)
         return
     counts = ", ".join(
         f"{len(plan.labels(*changes))} to {verb}"
@@ -74,7 +80,8 @@ def plan_json(plan: Plan) -> dict[str, object]:
             for label, difference in plan.differences.items()
         ],
         "stages": [stage.labels for stage in plan.stages],
-        "nothing_to_do": all(change is Change.KEEP for change in plan.changes.values()),
+        "refusals": plan.refusals,
+        "nothing_to_do": plan.nothing_to_do,
     }
 
 

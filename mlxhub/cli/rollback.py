@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 
 from mlxhub.cli.apply import apply_hub
+from mlxhub.cli.applying import refuse_plan
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import find_machine, hub_of, launchd_of
+from mlxhub.cli.outcome import failure_as_json, untouched
+from mlxhub.cli.plan import plan_hub
 from mlxhub.core.config import parse_config
 from mlxhub.errors import ConfigError, MlxhubError
 from mlxhub.files.generations import Generation, History, read_history, return_to
@@ -35,6 +38,9 @@ def rollback(file: Path | None, number: int | None, list_only: bool, as_json: bo
     present = _read(machine.paths.config)
     target = _target(history, number, present)
     local = hub_of(target.hub_yaml, machine, promise=True)
+    plan = plan_hub(local, launchd)
+    with failure_as_json(untouched(plan), local.hub.controller_label, as_json=as_json):
+        refuse_plan(local, plan, launchd)
     copy = _put_in_force(machine.paths.config, target, present, history)
     return_to(machine.paths, target.number)
     flash(

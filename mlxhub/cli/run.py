@@ -1,30 +1,65 @@
 """`mlxhub worker` and `mlxhub controller`: the programs that plists run, also by hand in the foreground."""
 
 import contextlib
+import os
 import queue
 import re
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
+from loguru import logger
 from pydantic import ValidationError
 
+from mlxhub.cli.flash import Tone, flash
 from mlxhub.core.agents import BY_HAND
 from mlxhub.core.config import LogLevel, WorkerSettings
 from mlxhub.core.paths import RunFiles, model_location
-from mlxhub.core.restarts import CONTROLLER
-from mlxhub.errors import ConfigError, Fault, LaunchdError
+from mlxhub.core.restarts import CONTROLLER, misunderstood_reason
+from mlxhub.errors import StateUnwritable
 from mlxhub.files.machine import this_machine
-from mlxhub.files.recorded_run import Ending, run_recorded
+from mlxhub.files.recorded_run import EXIT_PARKED, Ending, run_recorded
+from mlxhub.files.runs import NOTE_VARIABLE, keep_down
 
 _LOG_LEVELS = click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"])
 # How a process ended is worth knowing; it is not worth a model that stays away.
 _LAST_EXIT_SECONDS = 10.0
 
 
-@click.command()
+class _Launched(click.Command):
+    """Arguments that it does not understand, as of another version's plist, no restart mends."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _misunderstanding_keeps_down():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        with _misunderstanding_keeps_down():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _misunderstanding_keeps_down() -> Iterator[None]:
+    """Where launchd runs this; a person at a terminal is told how it is used."""
+    try:
+        yield
+    except click.UsageError as error:
+        if NOTE_VARIABLE not in os.environ:
+            raise
+        note = Path(os.environ[NOTE_VARIABLE])
+        reason = misunderstood_reason(note.stem, error.format_message())
+        flash(Tone.ERROR, reason)
+        try:
+            keep_down(note, reason)
+        except StateUnwritable as unwritable:
+            flash(Tone.ERROR, str(unwritable))
+        sys.exit(EXIT_PARKED)
+
+
+@click.command(cls=_Launched)
 @click.option("--settings", help="All settings as JSON (what a plist carries).")
 @click.option("--generation", default=BY_HAND, hidden=True)
 @click.option(
@@ -47,16 +82,14 @@ def worker(
                 {"name": name or _slug(location), "model_path": location, "port": port}
             )
     except ValidationError as error:
-        faults = tuple(
-            Fault("settings", None, f"{'.'.join(map(str, e['loc']))}: {e['msg']}") for e in error.errors()
-        )
-        raise ConfigError(faults) from error
+        faults = (": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())
+        raise click.UsageError(f"settings: {'; '.join(faults)}") from error
     from mlxhub.worker.main import run_worker  # noqa: PLC0415 - the controller does not pay for it
 
     sys.exit(run_worker(chosen, generation, _last_exit))
 
 
-@click.command()
+@click.command(cls=_Launched)
 @click.option("--config", "own_file", type=click.Path(path_type=Path), help="As before the command.")
 @click.option("--host", help="The address to listen on; else hub.yaml's.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The port; else hub.yaml's.")
@@ -88,9 +121,11 @@ def controller(
     else:
         from mlxhub.logs import configure_logs  # noqa: PLC0415 - nor does a command that only shows its help
 
-        configure_logs(log_level or "INFO", log_file)
         ending = run_recorded(
-            _controller_files(chosen, log_file), program, last_exit=lambda: _last_exit(label)
+            _controller_files(chosen, log_file),
+            program,
+            open_log=lambda: configure_logs(log_level or "INFO", log_file),
+            last_exit=lambda: _last_exit(label),
         )
     sys.exit(ending.exit_code)
 
@@ -108,9 +143,12 @@ def _last_exit(label: str) -> str | None:
         from mlxhub.cli.local_hub import find_machine, launchd_of  # noqa: PLC0415 - only after a crash
 
         ending = None
-        with contextlib.suppress(LaunchdError):
+        try:
             ending = launchd_of(find_machine(None)).inspect(label).last_exit
-        answer.put(ending)
+        except Exception as error:  # noqa: BLE001 - the top of a thread, whose answer somebody awaits
+            logger.warning("launchd does not say how the last process ended: {}", error)
+        finally:
+            answer.put(ending)
 
     threading.Thread(target=ask, name="last-exit", daemon=True).start()
     with contextlib.suppress(queue.Empty):

@@ -5,15 +5,15 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from mlxhub.cli.local_hub import LocalHub, controller_url, launchd_of
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.worker import WorkerClient
-from mlxhub.core.agents import controller_label, generation_of, model_of
+from mlxhub.core.agents import controller_label, generation_of, is_eager, model_of
 from mlxhub.core.config import HubConfig
-from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.paths import Paths
 from mlxhub.core.repair import Repair, repair_for
 from mlxhub.core.restarts import CONTROLLER
@@ -29,7 +29,6 @@ from mlxhub.protocol.hub import ActionResult
 CONTROLLER_SECONDS = 30.0
 T = TypeVar("T")
 _ASK_EVERY_SECONDS = 0.1
-_ENDED = (ProcessState.THROTTLED, ProcessState.STOPPED, ProcessState.FAILED, ProcessState.NOT_INSTALLED)
 
 
 def start_controller(local: LocalHub, launchd: Launchd) -> ActionResult:
@@ -100,7 +99,7 @@ def controller_runs(local: LocalHub, launchd: Launchd) -> None:
     with HubClient(controller_url(local.config, local.paths)) as client:
         while True:
             agent = launchd.inspect(local.hub.controller_label)
-            if agent.process in _ENDED:
+            if agent.has_no_process:
                 raise _controller_fault(local, how_it_ended(agent))
             with contextlib.suppress(ControllerDown, RemoteError):
                 if client.status().controller.pid == agent.pid:
@@ -134,16 +133,18 @@ async def workers_run(models: Iterable[HubModel], launchd: Launchd) -> list[Acti
     return await _each({model.name: model for model in models}, run)
 
 
-async def jobs_stop(labels: Iterable[str], launchd: Launchd) -> list[ActionResult]:
-    """By label, so that agents stop too whose model has left hub.yaml."""
+async def jobs_stop(plists: Mapping[str, Path], launchd: Launchd) -> list[ActionResult]:
+    """By label, so that agents stop too whose model has left hub.yaml. The plists are as installed."""
 
     async def stop(label: str) -> str:
         name = model_of(label)
         what = "The controller" if name is None else f'Model "{name}"'
-        stopped = await stop_job(label, launchd=launchd)
+        plist = plists[label]
+        eager = not plist.is_file() or is_eager(plist.read_bytes())
+        stopped = await stop_job(label, launchd=launchd, eager=eager)
         return f"{what} is stopped." if stopped else f"{what} was not running."
 
-    return await _each({model_of(label) or "controller": label for label in labels}, stop)
+    return await _each({model_of(label) or "controller": label for label in plists}, stop)
 
 
 async def _each(targets: Mapping[str, T], act: Callable[[T], Awaitable[str]]) -> list[ActionResult]:

@@ -37,7 +37,7 @@ def uninstall(file: Path | None, purge: bool) -> None:
         force=True,
     )
     for copy in applied.kept:
-        flash(Tone.INFO, f"Somebody edited {copy.name}; a copy is kept: {copy}")
+        flash(Tone.INFO, f"{copy.name} may be somebody's work: a copy is kept: {copy}")
     if applied.failed:
         raise PlanFailed(applied.failed)
     if machine.supervisor is not None:

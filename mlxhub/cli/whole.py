@@ -51,8 +51,10 @@ def stop(file: Path | None, as_json: bool) -> None:
     launchd.require_session()
     installed = installed_agents(machine.paths)
     # The controller first: it would start again, for the next request, what is stopped before it.
-    controllers = asyncio.run(jobs_stop((label for label in installed if model_of(label) is None), launchd))
-    workers = asyncio.run(jobs_stop((label for label in installed if model_of(label)), launchd))
+    own = {label: plist for label, plist in installed.items() if model_of(label) is None}
+    rest = {label: plist for label, plist in installed.items() if label not in own}
+    controllers = asyncio.run(jobs_stop(own, launchd))
+    workers = asyncio.run(jobs_stop(rest, launchd))
     show_results([*controllers, *workers], as_json=as_json)
 
 
@@ -78,6 +80,7 @@ def _show_reload(result: ReloadResult) -> None:
         ("Started", result.started),
         ("Restarted", result.restarted),
         ("Stopped", result.stopped),
+        ("Defined, not started", result.defined),
     ):
         if names:
             flash(Tone.OK, f"{what}: {', '.join(names)}")

@@ -1,6 +1,9 @@
 """The controller with its real collaborators: hub.yaml on disk, launchd, the reconciler."""
 
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from mlxhub.cli.applied import remember_applied
 from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub, open_hub_in_force
@@ -8,12 +11,12 @@ from mlxhub.cli.readiness import await_ready_of
 from mlxhub.controller.collaborators import Collaborators, FirstHub, ReloadOutcome
 from mlxhub.controller.main import run_controller
 from mlxhub.controller.settings import ControllerSettings
-from mlxhub.core.agents import model_of, worker_label
+from mlxhub.core.agents import BY_HAND, model_of, worker_label
 from mlxhub.core.config import LogLevel
-from mlxhub.core.plan import Change
+from mlxhub.core.plan import Change, Difference, Effect, Kickstart
 from mlxhub.files.machine import Machine
 from mlxhub.fleet.hub import Hub
-from mlxhub.launchd.carry_out import Applied
+from mlxhub.launchd.carry_out import Applied, During
 from mlxhub.launchd.contract import Launchd
 from mlxhub.launchd.reconcile import reconcile
 from mlxhub.protocol.hub import Failure
@@ -28,7 +31,8 @@ def wire_controller(
     generation: str,
 ) -> int:
     """What was not said on the command line comes from hub.yaml. Returns the exit code."""
-    on_disk = _HubOnDisk(find_machine(file))
+    machine = find_machine(file)
+    on_disk = HubOnDisk(machine, generation, launchd_of(machine))
     config = on_disk.first().hub.config
     settings = ControllerSettings(
         host=host or config.host,
@@ -47,13 +51,15 @@ def wire_controller(
     return run_controller(settings, collaborators)
 
 
-class _HubOnDisk:
+class HubOnDisk:
     """hub.yaml as it was last read, and what follows from it for launchd."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, generation: str, launchd: Launchd) -> None:
+        """`generation` is the one the controller itself was started with."""
         self._machine = machine
+        self._generation = generation
         self._local: LocalHub | None = None
-        self.launchd: Launchd = launchd_of(machine)
+        self.launchd = launchd
 
     def load(self) -> Hub:
         self._local = open_hub(self._machine, promise=True)
@@ -67,20 +73,33 @@ class _HubOnDisk:
     def controller_generation(self, hub: Hub) -> str:
         return self._of(hub).agents[hub.controller_label].generation
 
-    def reconcile_workers(self, hub: Hub) -> ReloadOutcome:
+    def reconcile_workers(self, hub: Hub, during: During) -> ReloadOutcome:
         """Never the controller's own agent: a process that boots itself out dies half-way."""
         local = self._of(hub)
         prefix = worker_label(hub.config, "")
+
+        def remember(applied: Applied) -> None:
+            if not applied.not_begun:
+                remember_applied(self._as_it_runs(local), applied.plan, good=not applied.failed)
+
         applied = reconcile(
             {label: agent for label, agent in local.agents.items() if model_of(label)},
             owns=lambda label: label.startswith(prefix),
             paths=local.paths,
             launchd=self.launchd,
             await_ready=await_ready_of(hub, self.launchd, _never_itself),
+            during=during,
+            remember=remember,
         )
-        if not applied.not_begun:
-            remember_applied(local, applied.plan, good=not applied.failed)
-        return _outcome(applied, prefix, local.warnings)
+        return reload_outcome(applied, prefix, local.warnings)
+
+    def _as_it_runs(self, local: LocalHub) -> LocalHub:
+        """A reload does not install the controller anew: what hub.yaml wants of it is not tried by that."""
+        label = local.hub.controller_label
+        agents = {each: agent for each, agent in local.agents.items() if each != label}
+        if self._generation != BY_HAND:
+            agents[label] = replace(local.agents[label], generation=self._generation)
+        return replace(local, agents=agents)
 
     def _of(self, hub: Hub) -> LocalHub:
         assert self._local is not None, "a hub is loaded before anything is done with it"
@@ -92,18 +111,21 @@ def _never_itself() -> None:
     raise AssertionError("the controller's own agent is not in this plan")
 
 
-def _outcome(applied: Applied, prefix: str, warnings: list[str]) -> ReloadOutcome:
+def reload_outcome(applied: Applied, prefix: str, warnings: list[str]) -> ReloadOutcome:
+    """By what happened to the processes; `prefix` is what labels of models begin with."""
     missed = {*applied.failed, *applied.not_begun}
-
-    def names(*changes: Change) -> tuple[str, ...]:
-        labels = applied.plan.labels(*changes)
-        return tuple(label.removeprefix(prefix) for label in labels if label not in missed)
-
+    kicked = {step.label for step in applied.plan.steps if isinstance(step, Kickstart)}
+    by_what: defaultdict[str, list[str]] = defaultdict(list)
+    for label, difference in applied.plan.differences.items():
+        if label not in missed:
+            what = _what_happened(difference, kicked=label in kicked)
+            by_what[what].append(label.removeprefix(prefix))
     return ReloadOutcome(
-        started=names(Change.ADD),
-        stopped=names(Change.REMOVE),
-        restarted=names(Change.CHANGE),
-        unchanged=names(Change.KEEP, Change.REWRITE),
+        started=tuple(by_what["started"]),
+        stopped=tuple(by_what["stopped"]),
+        restarted=tuple(by_what["restarted"]),
+        unchanged=tuple(by_what["unchanged"]),
+        defined=tuple(by_what["defined"]),
         failed=tuple(
             Failure(name=label.removeprefix(prefix), message=str(error), evidence=list(error.evidence))
             for label, error in applied.failed.items()
@@ -111,3 +133,16 @@ def _outcome(applied: Applied, prefix: str, warnings: list[str]) -> ReloadOutcom
         not_begun=tuple(label.removeprefix(prefix) for label in applied.not_begun),
         warnings=tuple(warnings),
     )
+
+
+def _what_happened(
+    difference: Difference, *, kicked: bool
+) -> Literal["started", "stopped", "restarted", "unchanged", "defined"]:
+    """One that is as it should be is kicked too, where it was down and an earlier plan had changed it."""
+    if difference.change is Change.REMOVE:
+        return "stopped"
+    if difference.effect is Effect.RESTARTS:
+        return "restarted"
+    if kicked:
+        return "started"
+    return "unchanged" if difference.change in (Change.KEEP, Change.REWRITE) else "defined"

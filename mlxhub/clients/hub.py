@@ -8,23 +8,29 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from mlxhub.clients.remote_error import remote_error
-from mlxhub.errors import ControllerDown
+from mlxhub.errors import ControllerDown, StillUnderWay
 from mlxhub.protocol.hub import ActionResult, BulkAction, BulkResult, HubStatus, ModelAction, ReloadResult
 
 CONNECT_SECONDS = 2.0
 STATUS_SECONDS = 5.0
 # An action is answered when it is done; the controller's own deadlines are below this.
 ACTION_SECONDS = 700.0
+# A reload is answered when its last model is ready: some 100 s for each that restarts, at worst.
+RELOAD_SECONDS = 7200.0
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 class HubClient:
-    """Raises ControllerDown where nothing (or something that is no controller) answers, else RemoteError."""
+    """Raises ControllerDown where nothing (or something that is no controller) answers, else RemoteError.
 
-    def __init__(self, base_url: str) -> None:
-        """`base_url` such as http://127.0.0.1:8000"""
+    Raises StillUnderWay where the controller took a change and has not answered in time: it goes on.
+    """
+
+    def __init__(self, base_url: str, *, reload_seconds: float = RELOAD_SECONDS) -> None:
+        """`base_url` such as http://127.0.0.1:8000; `reload_seconds` is how long a reload is waited for."""
         self._base_url = base_url
+        self._reload_seconds = reload_seconds
         self._client = httpx.Client(base_url=base_url, trust_env=False, follow_redirects=False)
 
     def __enter__(self) -> Self:
@@ -51,7 +57,7 @@ class HubClient:
         return self._call("GET", "/hub/status?fresh=1", HubStatus, STATUS_SECONDS)
 
     def reload(self) -> ReloadResult:
-        return self._call("POST", "/hub/reload", ReloadResult, ACTION_SECONDS)
+        return self._call("POST", "/hub/reload", ReloadResult, self._reload_seconds)
 
     def model_action(self, name: str, action: ModelAction) -> ActionResult:
         return self._call(
@@ -69,6 +75,8 @@ class HubClient:
             else:
                 response = self._client.post(path, json={}, timeout=timeout)
         except httpx.TransportError as error:
+            if isinstance(error, httpx.ReadTimeout) and method != "GET":
+                raise StillUnderWay(path.rpartition("/")[2], seconds) from error
             raise ControllerDown(self._base_url) from error
         if response.status_code != 200:
             raise remote_error(

@@ -23,6 +23,7 @@ from mlxhub.controller.forwarding import Forwarder
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
+from mlxhub.controller.repairs import INTERVAL_SECONDS as REPAIR_EVERY_SECONDS
 from mlxhub.controller.repairs import Repairs
 from mlxhub.controller.routes.health import health_routes
 from mlxhub.controller.routes.hub import hub_routes
@@ -63,14 +64,16 @@ def make_controller(
     shut_down: Callable[[], None],
     silent_seconds: float = SILENT_SECONDS,
     warnings: tuple[str, ...] = (),
+    clock: Callable[[], float] = time.monotonic,
+    repair_every_seconds: float = REPAIR_EVERY_SECONDS,
 ) -> Controller:
     """`tasks` outlives the app: what it starts for requests runs there. `silent_seconds` as of Dispatcher.
 
-    `warnings`: what is wrong with this hub, until a reload.
+    `warnings`: what is wrong with this hub, until a reload. `clock` is monotonic.
     """
     in_use = HubInUse(hub, warnings)
     workers = Workers()
-    observer = Observer(in_use, collaborators, workers)
+    observer = Observer(in_use, collaborators, workers, clock)
     operations = Operations(in_use, observer, workers, collaborators, settings, tasks)
     dispatcher = Dispatcher(in_use, observer, operations, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
@@ -85,7 +88,7 @@ def make_controller(
     api.include_router(health_routes(lambda: observer.has_seen_all))
     api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
     app = RequestIdMiddleware(_by_path(UnexpectedErrors(Forwarder(dispatcher)), api))
-    repairs = Repairs(in_use, observer, operations)
+    repairs = Repairs(in_use, observer, operations, clock, repair_every_seconds)
     return Controller(
         app=app, observer=observer, dispatcher=dispatcher, operations=operations, repairs=repairs
     )

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.ownership import HolderOf
+from mlxhub.launchd.carry_out import During
 from mlxhub.launchd.contract import Launchd
 from mlxhub.protocol.hub import Failure
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadOutcome:
-    """Model names by what happened to their processes."""
+    """As ReloadResult."""
 
     started: tuple[str, ...] = ()
     stopped: tuple[str, ...] = ()
     restarted: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
+    defined: tuple[str, ...] = ()
     failed: tuple[Failure, ...] = ()
     not_begun: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -37,14 +39,15 @@ class Collaborators:
 
     `load_hub` reads hub.yaml and the promised ports; raises ConfigError. `first_hub` does so at the start,
     and may know better than to give up where there are faults; None: it is `load_hub`. `reconcile_workers`
-    brings the workers' agents, and never the controller's, to what a hub says; raises PlanRefused before the
-    first step, LaunchdError or LockTimeout.
+    brings the workers' agents, and never the controller's, to what a hub says, and holds `during` around
+    each of its stages; what it raises before the first one (PlanRefused, LockTimeout, LaunchdError and more)
+    has changed nothing.
     `controller_generation` is the one the controller's own agent would have, were it installed anew.
     """
 
     load_hub: Callable[[], Hub]
     launchd: Launchd
-    reconcile_workers: Callable[[Hub], ReloadOutcome]
+    reconcile_workers: Callable[[Hub, During], ReloadOutcome]
     controller_generation: Callable[[Hub], str]
     holder_of: HolderOf = port_holder
     first_hub: Callable[[], FirstHub] | None = None

@@ -1,4 +1,4 @@
-"""The hub.yaml the controller goes by: the last one that had no faults."""
+"""The hub that requests find: every model as it runs, while a reload changes one after the other."""
 
 from mlxhub.fleet.hub import Hub
 

@@ -3,19 +3,20 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable
 
 from loguru import logger
 
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
+from mlxhub.controller.rollout import Rollout
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.controller.single_flight import SingleFlight
 from mlxhub.core.agents import BY_HAND
+from mlxhub.core.observed import AgentState
 from mlxhub.core.repair import Repair
-from mlxhub.errors import ConfigError, Fault, MlxhubError, PlanRefused
+from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.processes import refuse_parked, start_process, stop_process
 from mlxhub.fleet.workers import Workers
@@ -48,6 +49,7 @@ class Operations:
         self._loads: SingleFlight[None] = SingleFlight(tasks)
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._reloading = asyncio.Lock()
+        self._taken_away: set[str] = set()
 
     def cancel(self) -> None:
         """The process ends: starts and loads are waited for no more."""
@@ -97,37 +99,53 @@ class Operations:
         """Once for all who ask at the same time. `enable`: a person asked for it."""
         return await self._starts.run((name, enable), lambda: self._start(name, enable))
 
-    async def repair(self, name: str, repair: Repair) -> int:
-        """The pid it runs with then. Raises what `start_process` does."""
+    def was_taken_away(self, name: str) -> bool:
+        """Whether a repair booted it out and could not load it again, and nobody stopped it since."""
+        return name in self._taken_away
+
+    def is_back(self, name: str) -> None:
+        """It runs, whoever brought it back."""
+        self._taken_away.discard(name)
+
+    async def repair(self, name: str, decide: Callable[[AgentState], Repair | None]) -> int | None:
+        """The pid it runs with then; None where nothing was to be done. Raises what `start_process` does.
+
+        `decide` gets what launchd says while nothing else changes the model: a person may have stopped it
+        since it was last looked at.
+        """
         async with self._changing[name]:
             model = self._hub.value.named(name)
+            agent = await asyncio.to_thread(self._outside.launchd.inspect, model.label)
+            repair = decide(agent)
+            if repair is None:
+                return None
             await refuse_parked(model)
             if repair is Repair.REINSTALL:
+                self._taken_away.add(name)
                 await asyncio.to_thread(self._outside.launchd.bootout, model.label)
             return (await self._start_now(model, enable=False)).pid
 
     async def reload(self) -> ReloadResult:
         """One model after the other where processes restart, each ready before the next.
 
-        Raises ConfigError and changes nothing where hub.yaml has faults or another label_prefix, and
-        PlanRefused where a file in the way is not ours.
+        Requests find a model as it was until it is changed under launchd. Raises ConfigError and changes
+        nothing where hub.yaml has faults or another label_prefix, and PlanRefused where a file in the way is
+        not ours.
         """
         async with self._reloading:
             hub = await asyncio.to_thread(self._outside.load_hub)
-            old = self._hub.value
-            _refuse_other_labels(old, hub)
+            _refuse_other_labels(self._hub.value, hub)
             agent_changed = await asyncio.to_thread(self._own_agent_changed, hub)
-            async with AsyncExitStack() as stack:
-                for name in sorted({*old.models, *hub.models}):
-                    await stack.enter_async_context(self._changing[name])
-                warnings = self._hub.warnings
-                self._hub.replace(hub)
-                try:
-                    outcome = await asyncio.to_thread(self._outside.reconcile_workers, hub)
-                except PlanRefused:
-                    self._hub.replace(old, warnings)
-                    raise
-        await asyncio.gather(*(self._observer.look(name) for name in hub.models))
+            rollout = Rollout(
+                hub,
+                self._hub,
+                launchd=self._outside.launchd,
+                changing=self._changing,
+                look=self._observer.look,
+            )
+            outcome = await asyncio.to_thread(self._outside.reconcile_workers, hub, rollout.during)
+            rollout.finish([*(failure.name for failure in outcome.failed), *outcome.not_begun])
+        await self._observer.look_at_all()
         return _reload_result(outcome, agent_changed)
 
     def _own_agent_changed(self, hub: Hub) -> bool:
@@ -142,13 +160,15 @@ class Operations:
 
     async def _start_now(self, model: HubModel, enable: bool) -> WorkerStatus:
         try:
-            return await start_process(
+            status = await start_process(
                 model,
                 launchd=self._outside.launchd,
                 ask=self._workers.of(model).status,
                 holder_of=self._outside.holder_of,
                 enable=enable,
             )
+            self.is_back(model.name)
+            return status
         finally:
             await self._observer.look(model.name)
 
@@ -158,6 +178,7 @@ class Operations:
         return f'Model "{name}" is stopped.' if stopped else f'Model "{name}" was not running.'
 
     async def _stop_now(self, model: HubModel) -> bool:
+        self._taken_away.discard(model.name)
         try:
             return await stop_process(model, launchd=self._outside.launchd)
         finally:
@@ -213,8 +234,8 @@ def _reload_result(outcome: ReloadOutcome, agent_changed: bool) -> ReloadResult:
     if outcome.not_begun:
         logger.error("Not begun after that: {}.", _listed(outcome.not_begun))
     logger.info(
-        "hub.yaml reloaded: started {}, stopped {}, restarted {}, unchanged {}.",
-        *map(_listed, (outcome.started, outcome.stopped, outcome.restarted)),
+        "hub.yaml reloaded: started {}, stopped {}, restarted {}, defined {}, unchanged {}.",
+        *map(_listed, (outcome.started, outcome.stopped, outcome.restarted, outcome.defined)),
         len(outcome.unchanged),
     )
     return ReloadResult(
@@ -222,6 +243,7 @@ def _reload_result(outcome: ReloadOutcome, agent_changed: bool) -> ReloadResult:
         stopped=list(outcome.stopped),
         restarted=list(outcome.restarted),
         unchanged=list(outcome.unchanged),
+        defined=list(outcome.defined),
         failed=list(outcome.failed),
         not_begun=list(outcome.not_begun),
         warnings=warnings,

@@ -10,9 +10,9 @@ from loguru import logger
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
+from mlxhub.core.observed import AgentState
 from mlxhub.core.repair import SOUND_SECONDS, Repair, pause_seconds, repair_for
 from mlxhub.errors import MlxhubError
-from mlxhub.fleet.hub import HubModel
 
 INTERVAL_SECONDS = 2.0
 
@@ -34,61 +34,84 @@ class Repairs:
         observer: Observer,
         operations: Operations,
         clock: Callable[[], float] = time.monotonic,
+        interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._hub = hub
         self._observer = observer
         self._operations = operations
         self._clock = clock
+        self._interval_seconds = interval_seconds
         self._records: dict[str, _Record] = {}
 
     async def run(self) -> None:
         """Until cancelled. A repair that takes long holds up no other model's."""
         busy: set[str] = set()
 
-        async def attempt(model: HubModel, repair: Repair) -> None:
+        async def attempt(name: str, record: _Record) -> None:
             try:
-                await self._attempt(model, repair)
+                await self._attempt(name, record)
+            except Exception:  # noqa: BLE001  the top of a background task; the next attempt may go well
+                logger.exception('Unexpected error in a repair of model "{}"', name)
             finally:
-                busy.discard(model.name)
+                busy.discard(name)
 
         async with asyncio.TaskGroup() as tasks:
             while True:
                 models = self._hub.value.models
                 self._records = {name: record for name, record in self._records.items() if name in models}
-                for model in models.values():
-                    repair = None if model.name in busy else self._due(model)
-                    if repair is not None:
-                        busy.add(model.name)
-                        tasks.create_task(attempt(model, repair))
-                await asyncio.sleep(INTERVAL_SECONDS)
+                for name in models.keys() - busy:
+                    record = self._records.setdefault(name, _Record())
+                    if self._is_due(name, record):
+                        busy.add(name)
+                        tasks.create_task(attempt(name, record))
+                await asyncio.sleep(self._interval_seconds)
 
-    def _due(self, model: HubModel) -> Repair | None:
-        facts = self._observer.facts.get(model.name)
-        if not model.config.default or facts is None or facts.agent is None or facts.launchd_error:
-            return None
+    def _is_due(self, name: str, record: _Record) -> bool:
+        """From the last look, which may be some seconds old."""
+        facts = self._observer.facts.get(name)
+        if facts is None or facts.agent is None or facts.launchd_error:
+            return False
         now = self._clock()
-        record = self._records.setdefault(model.name, _Record())
         if facts.pid is not None:
             record.down_since = None
+            self._operations.is_back(name)
             if facts.pid_seen_at is not None and now - facts.pid_seen_at >= SOUND_SECONDS:
                 record.reinstalled, record.failures = False, 0
-            return None
+            return False
         if record.down_since is None:
             record.down_since = now
-        if now < record.not_before:
-            return None
-        return repair_for(facts.agent, down_seconds=now - record.down_since, reinstalled=record.reinstalled)
+        return now >= record.not_before and self._repair_for(name, facts.agent, record) is not None
 
-    async def _attempt(self, model: HubModel, repair: Repair) -> None:
-        record = self._records[model.name]
-        record.reinstalled = record.reinstalled or repair is Repair.REINSTALL
+    def _repair_for(self, name: str, agent: AgentState, record: _Record) -> Repair | None:
+        model = self._hub.value.models.get(name)
+        if model is None or not model.config.default or record.down_since is None:
+            return None
+        return repair_for(
+            agent,
+            down_seconds=self._clock() - record.down_since,
+            reinstalled=record.reinstalled,
+            taken_away=self._operations.was_taken_away(name),
+        )
+
+    async def _attempt(self, name: str, record: _Record) -> None:
+        repair: Repair | None = None
+
+        def decide(agent: AgentState) -> Repair | None:
+            nonlocal repair
+            repair = self._repair_for(name, agent, record)
+            record.reinstalled = record.reinstalled or repair is Repair.REINSTALL
+            return repair
+
         record.not_before = self._clock() + pause_seconds(record.failures)
         record.failures += 1
         try:
-            pid = await self._operations.repair(model.name, repair)
+            pid = await self._operations.repair(name, decide)
         except MlxhubError as error:
-            logger.warning('Repair of model "{}" ({}) failed: {}', model.name, repair.value, error)
-        else:
-            logger.info(
-                'Model "{}" was down and runs again after a {} (pid {}).', model.name, repair.value, pid
-            )
+            what = "look" if repair is None else repair.value
+            logger.warning('Repair of model "{}" ({}) failed: {}', name, what, error)
+            return
+        if pid is None or repair is None:
+            # Somebody was faster: no attempt was made.
+            record.failures -= 1
+            return
+        logger.info('Model "{}" was down and runs again after a {} (pid {}).', name, repair.value, pid)

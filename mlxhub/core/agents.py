@@ -62,6 +62,14 @@ def worker_label(config: HubConfig, name: str) -> str:
     return f"{config.label_prefix}{WORKER_INFIX}{name}"
 
 
+def is_agent_label(label: str) -> bool:
+    """Whether a hub, of whatever label_prefix, would name an agent so."""
+    prefix, infix, name = label.partition(WORKER_INFIX)
+    if infix:
+        return bool(prefix and name)
+    return label.endswith(".controller") and label != ".controller"
+
+
 def model_of(label: str) -> str | None:
     """The name of the model this agent serves; None for a controller."""
     _, infix, name = label.partition(WORKER_INFIX)
@@ -141,6 +149,15 @@ def render_hub(
     specs = [controller_agent(config, paths, runtime)]
     specs += [worker_agent(config, model, ports[model.name], paths, runtime) for model in config.models]
     return {spec.label: render(spec) for spec in specs}
+
+
+def is_eager(plist: bytes) -> bool:
+    """Whether launchd runs it by itself; a plist that cannot be read is believed to be so."""
+    try:
+        properties = plistlib.loads(plist)
+    except (plistlib.InvalidFileException, ExpatError, ValueError):
+        return True
+    return not isinstance(properties, dict) or properties.get("RunAtLoad") is True
 
 
 def generation_of(plist: bytes) -> str | None:

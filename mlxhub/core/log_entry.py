@@ -14,6 +14,16 @@ def one_line(text: str) -> str:
 
 def as_entry(text: str) -> str:
     """Several lines (a traceback) become one line and marked ones; a text without end is cut."""
-    cut = f" … ({len(text) - MAX_CHARACTERS} characters more)" if len(text) > MAX_CHARACTERS else ""
-    first, *rest = text[:MAX_CHARACTERS].rstrip("\n").split("\n")
-    return "\n".join([one_line(first), *(_MARK + one_line(line) for line in rest)]) + cut + "\n"
+    first, *rest = text.rstrip("\n").split("\n")
+    return _cut("\n".join([one_line(first), *(_MARK + one_line(line) for line in rest)])) + "\n"
+
+
+def _cut(entry: str) -> str:
+    """As it is written: one character of a text can become six, and a line its mark more."""
+    if len(entry) <= MAX_CHARACTERS:
+        return entry
+    kept = entry[:MAX_CHARACTERS]
+    before, _, last = kept.rpartition("\n")
+    if before and not last.startswith(_MARK):  # the cut went through a mark
+        kept = before
+    return f"{kept} … ({len(entry) - len(kept)} characters more)"

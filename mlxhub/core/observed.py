@@ -6,6 +6,10 @@ from mlxhub.core.lifecycle import ProcessState
 
 # The program is another than the one whose signature launchd remembers since bootstrap.
 CODE_CHANGED = "OS_REASON_CODESIGNING"
+_WITHOUT_PROCESS = frozenset(
+    {ProcessState.NOT_INSTALLED, ProcessState.STOPPED, ProcessState.THROTTLED, ProcessState.FAILED}
+)
+_CLEAN_EXIT = "exit 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,16 @@ class AgentState:
     def loaded(self) -> bool:
         """False only where launchd said so: silence is not absence."""
         return self.process is not ProcessState.NOT_INSTALLED
+
+    @property
+    def has_no_process(self) -> bool:
+        """True only where launchd said so: a state that cannot be read may well have one."""
+        return self.process in _WITHOUT_PROCESS
+
+    @property
+    def stopped_on_purpose(self) -> bool:
+        """It ended by itself and cleanly, which it only does when told to; launchd leaves it down."""
+        return self.process is ProcessState.STOPPED and self.last_exit == _CLEAN_EXIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The difference between the agents there should be and those there are, and the stages that undo it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mlxhub.core.agents import RenderedAgent
@@ -9,10 +9,6 @@ from mlxhub.core.differences import DEFINITION, KeyChange, changed_keys, port_of
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.core.port_order import port_batches
-
-# With these there is no process that a change would interrupt.
-_DOWN = (ProcessState.NOT_INSTALLED, ProcessState.STOPPED, ProcessState.THROTTLED, ProcessState.FAILED)
-_STOPPED_ON_PURPOSE = "exit 0"
 
 
 class Ownership(StrEnum):
@@ -41,9 +37,10 @@ class ObservedAgent:
     @property
     def is_down(self) -> bool:
         """Loaded, without a process, and nobody wished it so."""
-        if self.state.process is ProcessState.STOPPED:
-            return self.parked or self.state.last_exit not in (None, _STOPPED_ON_PURPOSE)
-        return self.state.process in (ProcessState.THROTTLED, ProcessState.FAILED)
+        if not self.state.loaded or not self.state.has_no_process:
+            return False
+        never_ran = self.state.process is ProcessState.STOPPED and self.state.last_exit is None
+        return self.parked or not (never_ran or self.state.stopped_on_purpose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +128,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`stages` in the order to take them. `down`: defined as they should be, not running as they should."""
+    """`stages` in the order to take them. `down`: defined as they should be, not running as they should.
+
+    `in_the_way`: by name, why a file of the hub that is no plist is not ours to touch.
+    """
 
     differences: Mapping[str, Difference]
     stages: tuple[Stage, ...]
     down: tuple[str, ...] = ()
+    in_the_way: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def changes(self) -> dict[str, Change]:
@@ -147,7 +148,15 @@ class Plan:
 
     @property
     def refusals(self) -> dict[str, str]:
-        return {label: each.refusal for label, each in self.differences.items() if each.refusal is not None}
+        """Why, by label or by the name of a file."""
+        refused = {
+            label: each.refusal for label, each in self.differences.items() if each.refusal is not None
+        }
+        return refused | dict(self.in_the_way)
+
+    @property
+    def nothing_to_do(self) -> bool:
+        return not self.stages and not self.refusals
 
     @property
     def touched(self) -> list[str]:
@@ -180,8 +189,10 @@ def make_plan(
 
     refused = {label for label, each in differences.items() if each.change is Change.REFUSE}
     wanted = {label: agent for label, agent in desired.items() if label not in refused}
+    leaving = [label for label in gone if label in differences and label not in refused]
     stages = (
-        _stage([_removal_steps(label, found) for label, found in gone.items() if label not in refused]),
+        # What cannot go may hold a port that something else is about to take.
+        _stage([_removal_steps(label, gone[label]) for label in leaving], gates=True),
         _proof(wanted, observed, differences, proven or {}),
         *_arrivals(wanted, observed, differences),
     )
@@ -211,7 +222,7 @@ def _difference(agent: RenderedAgent, found: ObservedAgent | None, *, force: boo
         return Difference(Change.REWRITE, keys=keys) if keys else Difference(Change.KEEP)
     if not keys:
         keys = (KeyChange(DEFINITION, generation, agent.generation),)
-    restarts = Effect.RESTARTS if _is_running(found.state) else starts
+    restarts = starts if found.state.has_no_process else Effect.RESTARTS
     return Difference(Change.CHANGE, restarts, keys)
 
 
@@ -219,7 +230,7 @@ def _removal(found: ObservedAgent, *, force: bool) -> Difference:
     if found.ownership is Ownership.EDITED and not force:
         reason = f"{found.path} was edited since mlxhub wrote it, and hub.yaml has no model for it."
         return Difference(Change.REFUSE, refusal=reason)
-    stops = found.loaded_from is None and found.state.process not in _DOWN
+    stops = found.loaded_from is None and not found.state.has_no_process
     return Difference(Change.REMOVE, Effect.STOPS if stops else Effect.NONE)
 
 
@@ -242,12 +253,9 @@ def _exists(found: ObservedAgent) -> bool:
     return found.plist is not None or (found.state.loaded and found.loaded_from is None)
 
 
-def _is_running(state: AgentState) -> bool:
-    return state.process is ProcessState.RUNNING
-
-
-def _interrupts(difference: Difference, found: ObservedAgent | None) -> bool:
-    return difference.change is Change.CHANGE and found is not None and found.state.process not in _DOWN
+def _may_run(found: ObservedAgent | None) -> bool:
+    """One of which launchd does not say that it has no process is treated as if it had."""
+    return found is not None and not found.state.has_no_process
 
 
 def _removal_steps(label: str, found: ObservedAgent) -> list[Step]:
@@ -267,7 +275,7 @@ def _arrival_steps(agent: RenderedAgent, found: ObservedAgent | None, difference
         steps.append(WritePlist(agent.label, agent.plist))
     if difference.change in (Change.ADD, Change.CHANGE):
         steps.append(Bootstrap(agent.label, agent.generation))
-        if agent.eager or (found is not None and _is_running(found.state)):
+        if agent.eager or _may_run(found):
             steps.append(Kickstart(agent.label))
     return steps
 
@@ -282,7 +290,11 @@ def _arrivals(
         label: _arrival_steps(agent, observed.get(label), differences[label])
         for label, agent in wanted.items()
     }
-    changing = [label for label in wanted if _interrupts(differences[label], observed.get(label))]
+    changing = [
+        label
+        for label in wanted
+        if differences[label].change is Change.CHANGE and _may_run(observed.get(label))
+    ]
     before = {label: port_of(observed[label].plist or b"") for label in changing}
     after = {label: port_of(wanted[label].plist) for label in changing}
     stages = [_stage([steps[label] for label in batch], gates=True) for batch in port_batches(before, after)]
@@ -308,7 +320,7 @@ def _proof(
         found = observed.get(label)
         if found is None or differences[label].change not in (Change.KEEP, Change.REWRITE):
             continue
-        should_run = found.state.process not in _DOWN or (agent.eager and found.is_down)
+        should_run = _may_run(found) or found.is_down
         if should_run and proven.get(label, agent.generation) != agent.generation:
             unproven.append(found)
     kicks = tuple(Kickstart(found.state.label) for found in unproven if found.is_down)

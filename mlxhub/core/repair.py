@@ -12,7 +12,6 @@ NEVER_RAN_SECONDS = 45.0
 SOUND_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
-_STOPPED_ITSELF = "exit 0"
 
 
 class Repair(StrEnum):
@@ -22,19 +21,24 @@ class Repair(StrEnum):
     REINSTALL = "reinstall"
 
 
-def repair_for(agent: AgentState, *, down_seconds: float, reinstalled: bool) -> Repair | None:
+def repair_for(
+    agent: AgentState, *, down_seconds: float, reinstalled: bool, taken_away: bool = False
+) -> Repair | None:
     """`agent` is eager. `reinstalled`: that was tried since it last ran well, and is not tried again.
 
+    `taken_away`: it is not loaded because a repair booted it out and could not load it.
     Who was stopped (exit 0) or booted out stays down: that was somebody's wish. A domain in on-demand-only
     mode starts nothing by itself, neither at login nor after a crash, and does not always say so.
     """
-    if agent.pid is not None or not agent.loaded:
+    if agent.pid is not None:
         return None
+    if not agent.loaded:
+        return Repair.START if taken_away else None
     if agent.broken:
         return None if reinstalled else Repair.REINSTALL
     if agent.pended:
         return Repair.START
-    if agent.process is not ProcessState.STOPPED or agent.last_exit == _STOPPED_ITSELF:
+    if agent.process is not ProcessState.STOPPED or agent.stopped_on_purpose:
         return None
     patience = NEVER_RAN_SECONDS if agent.last_exit is None else DOWN_SECONDS
     return Repair.START if down_seconds >= patience else None

@@ -11,9 +11,11 @@ WINDOW_SECONDS = 600.0
 SHORT_SECONDS = 120.0
 KEEP_RUNS = 20
 
-# A stop that somebody asked for (also one that came before the program could handle the signal), and a start
-# that could not succeed yet and will by itself.
-_NO_DEATHS = frozenset({"exit 0", "signal Terminated", f"exit {EXIT_TRY_AGAIN}"})
+# A stop that somebody asked for, and a start that could not succeed yet and will by itself.
+_TRY_AGAIN = f"exit {EXIT_TRY_AGAIN}"
+_DELIBERATE = frozenset({"exit 0", _TRY_AGAIN})
+# So is a stop that came before the program could handle the signal.
+_NO_DEATHS = _DELIBERATE | {"signal Terminated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,15 @@ def begun(history: Sequence[Run], pid: int, now: float) -> tuple[Run, ...]:
 
 
 def noticed(history: Sequence[Run], now: float, ending: str | None) -> tuple[Run, ...]:
-    """The last run left no end behind and is gone: it died at some time before `now`."""
+    """The last run left no end behind and is gone: it died at some time before `now`.
+
+    `ending`: what launchd knows of the last end of anything it started. A run that ends deliberately writes
+    that down itself, so such an end is that of a start which came to no run, and of this one nobody knows.
+    """
     if not history or history[-1].ended_at is not None:
         return tuple(history)
-    return (*history[:-1], replace(history[-1], ended_at=now, ending=ending))
+    known = None if ending in _DELIBERATE else ending
+    return (*history[:-1], replace(history[-1], ended_at=now, ending=known))
 
 
 def ended(
@@ -118,13 +125,24 @@ def describe_end(run: Run) -> str:
     return f"{how}, {most}{run.ended_at - run.started_at:.0f} s after its start"
 
 
+def misunderstood_reason(name: str, what: str) -> str:
+    """One line for a person, where no restart mends what a plist says."""
+    return (
+        f"{title(name)} does not start: this version of mlxhub does not understand its plist "
+        f"({what.rstrip('.')}). Write it anew with: mlxhub install"
+    )
+
+
 def title(name: str) -> str:
     return "The controller" if name == CONTROLLER else f'Model "{name}"'
 
 
 def what_to_do(name: str) -> str:
-    logs = "mlxhub logs" if name == CONTROLLER else f"mlxhub logs {name}"
-    return f"See {logs}, then: {start_command(name)}"
+    return f"See {logs_command(name)}, then: {start_command(name)}"
+
+
+def logs_command(name: str) -> str:
+    return "mlxhub logs" if name == CONTROLLER else f"mlxhub logs {name}"
 
 
 def start_command(name: str) -> str:
@@ -139,4 +157,11 @@ def _is_fresh_death(run: Run, now: float) -> bool:
 
 
 def _last(history: tuple[Run, ...]) -> tuple[Run, ...]:
-    return history[-KEEP_RUNS:]
+    """Of starts in a row that could not succeed yet only the latest: they must not displace deaths."""
+    followers = (*history[1:], None)
+    kept = [
+        run
+        for run, next_run in zip(history, followers, strict=True)
+        if next_run is None or not (run.ending == _TRY_AGAIN == next_run.ending)
+    ]
+    return tuple(kept[-KEEP_RUNS:])

@@ -29,11 +29,15 @@ class Generation(BaseModel):
 
 
 class History(BaseModel):
-    """The oldest first. `current`: the number of the one that was applied last, None before the first."""
+    """The oldest first. `current`: the number of the one that was applied last, None before the first.
+
+    `heading_for`: of the one that hub.yaml was put back to, until that or another is applied.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     current: int | None = None
+    heading_for: int | None = None
     generations: tuple[Generation, ...] = ()
 
     @property
@@ -45,8 +49,10 @@ class History(BaseModel):
 
     def line(self) -> list[Generation]:
         """The one in force, the one before it, and so on: not those that were gone back from."""
+        return self._line_from(self.in_force)
+
+    def _line_from(self, current: Generation | None) -> list[Generation]:
         line: list[Generation] = []
-        current = self.in_force
         while current is not None:
             line.append(current)
             current = self.find(current.after)
@@ -58,11 +64,22 @@ class History(BaseModel):
         return next((each.definitions for each in self.line() if each.good), {})
 
     def before(self, hub_yaml: str) -> Generation | None:
-        """Where a step back from this hub.yaml leads: the last good one on the line that is another."""
-        return next((each for each in self.line() if each.good and each.hub_yaml != hub_yaml), None)
+        """Where a step back from this hub.yaml leads: the last good one on the line that is another.
+
+        From one that was gone back to and could not be applied, it leads further back.
+        """
+        start = self._goal(hub_yaml) or self.in_force
+        return next(
+            (each for each in self._line_from(start) if each.good and each.hub_yaml != hub_yaml), None
+        )
 
     def applied(self, hub_yaml: str, definitions: Mapping[str, str], *, good: bool, time: float) -> "History":
         """The same text again is the same generation; one that was good stays so until it is good anew."""
+        goal = self._goal(hub_yaml)
+        if goal is not None or self.heading_for is not None:
+            arrived = self.current if goal is None else goal.number
+            history = self.model_copy(update={"current": arrived, "heading_for": None})
+            return history.applied(hub_yaml, definitions, good=good, time=time)
         current = self.in_force
         if current is not None and current.hub_yaml == hub_yaml:
             if current.good and not good:
@@ -81,9 +98,13 @@ class History(BaseModel):
         )
         return _bounded(History(current=number, generations=(*self.generations, new)))
 
-    def returned(self, number: int) -> "History":
-        """As of now this one is in force again. What lies after it stays, for who wants to go there."""
-        return self.model_copy(update={"current": number})
+    def returning(self, number: int) -> "History":
+        """This one is in force again as soon as its text is applied. What lies after it stays."""
+        return self.model_copy(update={"heading_for": number})
+
+    def _goal(self, hub_yaml: str) -> Generation | None:
+        goal = self.find(self.heading_for)
+        return goal if goal is not None and goal.hub_yaml == hub_yaml else None
 
 
 _HISTORY = TypeAdapter(History)
@@ -95,22 +116,45 @@ def read_history(paths: Paths) -> History:
 
 
 def remember(paths: Paths, hub_yaml: str, definitions: Mapping[str, str], *, good: bool, time: float) -> None:
-    """This hub.yaml is in force now. `time` in Unix seconds. Raises StateUnreadable, StateUnwritable."""
+    """This hub.yaml is in force now. `time` in Unix seconds.
+
+    For who carried it out and still holds the hub's lock: else an older one may be written over a newer one.
+    Raises StateUnreadable and StateUnwritable.
+    """
     _change(paths, lambda history: history.applied(hub_yaml, definitions, good=good, time=time))
 
 
+def prove(paths: Paths, hub_yaml: str, definitions: Mapping[str, str], *, time: float) -> None:
+    """All of it runs with these definitions; says nothing where another hub.yaml is in force by now.
+
+    Takes the hub's lock. Raises LockTimeout, StateUnreadable and StateUnwritable.
+    """
+
+    def proven(history: History) -> History:
+        current = history.in_force
+        if current is None or current.hub_yaml != hub_yaml:
+            return history
+        return history.applied(hub_yaml, definitions, good=True, time=time)
+
+    with hold_lock(paths.lock):
+        _change(paths, proven)
+
+
 def return_to(paths: Paths, number: int) -> None:
-    """That generation is in force again."""
-    _change(paths, lambda history: history.returned(number))
+    """hub.yaml is that generation's again, and about to be applied.
+
+    Takes the hub's lock. Raises LockTimeout, StateUnreadable and StateUnwritable.
+    """
+    with hold_lock(paths.lock):
+        _change(paths, lambda history: history.returning(number))
 
 
 def _change(paths: Paths, change: Callable[[History], History]) -> None:
-    with hold_lock(paths.lock):
-        before = read_history(paths)
-        after = change(before)
-        if after != before:
-            remove_leftovers(_file(paths))
-            write_state(_file(paths), _HISTORY, after)
+    before = read_history(paths)
+    after = change(before)
+    if after != before:
+        remove_leftovers(_file(paths))
+        write_state(_file(paths), _HISTORY, after)
 
 
 def _file(paths: Paths) -> Path:

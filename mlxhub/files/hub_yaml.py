@@ -10,7 +10,10 @@ from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
 from mlxhub.errors import ConfigError, Fault
 from mlxhub.files.ports import is_free
+from mlxhub.files.probes import are_directories
 from mlxhub.files.state import hold_lock, read_state, remove_leftovers, write_state
+
+DIRECTORY_SECONDS = 5.0
 
 
 def _each_once(ports: dict[str, int]) -> dict[str, int]:
@@ -28,9 +31,12 @@ def read_hub_yaml(path: Path) -> HubConfig:
 
 
 def read_hub_text(path: Path) -> str:
-    """Raises ConfigError, also where there is no file."""
+    """Every byte as it stands there, line ends too: what was applied is put back like that.
+
+    Raises ConfigError, also where there is no file.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise ConfigError((Fault(str(path), None, "does not exist. Write one with: mlxhub init"),)) from error
     except UnicodeDecodeError as error:
@@ -59,11 +65,17 @@ def promised_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
 
 def missing_models(config: HubConfig, paths: Paths, home: Path) -> list[str]:
     """A warning for each model directory that is not there. It may come: an external disk, a download."""
-    warnings = []
-    for model in config.models:
-        path = model_location(model.model_path, home=home, base=paths.config.parent)
-        if path.startswith("/") and not Path(path).is_dir():
-            warnings.append(
-                f'model "{model.name}": there is no directory {path}. It cannot be loaded until there is one.'
-            )
-    return warnings
+    named = {
+        model.name: model_location(model.model_path, home=home, base=paths.config.parent)
+        for model in config.models
+    }
+    places = {name: place for name, place in named.items() if place.startswith("/")}
+    there = are_directories(list(places.values()), DIRECTORY_SECONDS)
+    return [_missing(name, place, there[place]) for name, place in places.items() if not there[place]]
+
+
+def _missing(name: str, place: str, is_there: bool | None) -> str:
+    if is_there is None:
+        late = f"looking for {place} did not end within {DIRECTORY_SECONDS:g} s"
+        return f'model "{name}": {late}. Is its disk attached?'
+    return f'model "{name}": there is no directory {place}. It cannot be loaded until there is one.'

@@ -10,14 +10,3 @@ def cache_directory(environment: Mapping[str, str], home: Path) -> Path:
         return Path(own)
     root = environment.get("HF_HOME")
     return (Path(root) if root else home / ".cache" / "huggingface") / "hub"
-
-
-def cached_snapshot(cache: Path, repo: str) -> Path | None:
-    """The directory of the revision that `main` means; None where it was not downloaded."""
-    own = cache / f"models--{repo.replace('/', '--')}"
-    try:
-        revision = (own / "refs" / "main").read_text().strip()
-    except OSError:
-        return None
-    snapshot = own / "snapshots" / revision
-    return snapshot if revision and snapshot.is_dir() else None

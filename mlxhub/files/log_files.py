@@ -32,17 +32,30 @@ class LogFile:
         self._ask_at = 0
 
     def write(self, entry: bytes) -> None:
-        """An entry is written whole or, by an error, not at all; a log that was taken away is begun anew."""
+        """Whole, or not at all: what a full disk took of it is taken back. Raises OSError.
+
+        A log that was taken away is begun anew.
+        """
         if not self._is_in_place():
             self._reopen()
         size = os.fstat(self._descriptor).st_size
         if size and size + len(entry) > self._ask_at:
             self._rotate_if_due(size + len(entry))
-        while entry:
-            entry = entry[os.write(self._descriptor, entry) :]
+        self._append(entry)
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _append(self, entry: bytes) -> None:
+        """The next entry must not be glued to half of this one. Nobody else writes this file."""
+        before = os.fstat(self._descriptor).st_size
+        try:
+            while entry:
+                entry = entry[os.write(self._descriptor, entry) :]
+        except OSError:
+            with contextlib.suppress(OSError):  # a pipe or a terminal keeps what it got
+                os.ftruncate(self._descriptor, before)
+            raise
 
     def _rotate_if_due(self, size: int) -> None:
         limit = log_limit(len(_current_logs(self._path.parent)))
@@ -72,6 +85,17 @@ class LogFile:
 def rotated_logs(log: Path) -> list[Path]:
     """Oldest first."""
     return sorted(path for path in _files(log.parent) if _log_of(path) == log.name)
+
+
+def earlier_files(log: Path) -> list[Path]:
+    """What was written before this file was begun, oldest first: cut off it, or rotated."""
+    cut_off = _cut_off(log)
+    return [*([cut_off] if cut_off.is_file() else []), *rotated_logs(log)]
+
+
+def has_content(log: Path) -> bool:
+    """Whether there is anything to read, here or in what was written before."""
+    return any(_size(path) for path in (log, *earlier_files(log)))
 
 
 def log_files(directory: Path) -> list[Path]:
@@ -121,11 +145,16 @@ def cut_to_last_words(path: Path, limit: int, keep: int) -> bool:
             return False
         file.seek(max(0, size - keep))
         tail = file.read(keep)
-        kept = path.with_name(f"{path.name}.1")
-        with os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as copy:
+        with os.fdopen(
+            os.open(_cut_off(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb"
+        ) as copy:
             copy.write(tail.partition(b"\n")[2] or tail)
         file.truncate(0)
     return True
+
+
+def _cut_off(path: Path) -> Path:
+    return path.with_name(f"{path.name}.1")
 
 
 def _open_to_append(path: Path) -> int:

@@ -7,9 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from mlxhub.files.log_files import rotated_logs
+from mlxhub.files.log_files import earlier_files
 
 _CHUNK_BYTES = 1_000_000
+# Of lines that are quoted somewhere else: what a native library prints may hold no line break at all.
+_QUOTED_BYTES = 32_768
+
+
+def tail(log: Path, count: int) -> list[str]:
+    """The last lines, for quoting them; none where nothing can be read."""
+    reader = LogReader(log)
+    try:
+        return reader.last_lines(count)[-_QUOTED_BYTES:].decode(errors="replace").splitlines()[-count:]
+    except OSError:
+        return []
+    finally:
+        reader.close()
 
 
 class LogReader:
@@ -20,7 +33,7 @@ class LogReader:
         self._file: BinaryIO | None = None
 
     def last_lines(self, count: int) -> bytes:
-        """As many as there are, also from rotated files. What comes after them, `more` gives."""
+        """As many as there are, also from earlier files. What comes after them, `more` gives."""
         self.close()
         found: deque[bytes] = deque()
         for file in self._newest_first():
@@ -86,7 +99,7 @@ class LogReader:
         """In this order a rotation in between shows a file twice at worst, and hides none."""
         seen: set[tuple[int, int]] = set()
         yield from self._opened(self._log, seen)
-        for path in reversed(rotated_logs(self._log)):
+        for path in reversed(earlier_files(self._log)):
             yield from self._opened(path, seen)
 
     def _opened(self, path: Path, seen: set[tuple[int, int]]) -> Iterator[BinaryIO]:

@@ -1,6 +1,7 @@
 """What mlxhub wrote where others might look: the list by which it removes, and knows its own."""
 
 import hashlib
+import os
 import plistlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +9,7 @@ from xml.parsers.expat import ExpatError
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from mlxhub.core.agents import is_agent_label
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Ownership
 from mlxhub.files.state import read_state, write_state
@@ -33,12 +35,19 @@ _MANIFEST: TypeAdapter[tuple[WrittenFile, ...] | dict[str, Path]] = TypeAdapter(
 
 
 def installed_agents(paths: Paths) -> dict[str, Path]:
-    """Plists by label: those that are listed, and those that run in this hub's directory.
-
-    The latter should the list be lost: nobody else's agent has that working directory.
-    """
+    """Plists by label, as listed; where there is no list, those that look like ours."""
     listed = {file.label: file.path for file in written_files(paths) if file.label is not None}
-    return _recognized(paths) | listed
+    return unlisted_agents(paths) | listed
+
+
+def unlisted_agents(paths: Paths) -> dict[str, Path]:
+    """Plists by label that look like ours, should the list be lost; none while there is one.
+
+    They are named as our agents are and run in this hub's directory, where nobody else's agent does.
+    """
+    if paths.manifest.exists():
+        return {}
+    return {plist.stem: plist for plist in sorted(paths.agents.glob("*.plist")) if _looks_ours(paths, plist)}
 
 
 def written_files(paths: Paths) -> tuple[WrittenFile, ...]:
@@ -78,26 +87,31 @@ def forget(paths: Paths, *gone: Path) -> None:
 
 
 def ownership(path: Path, files: Iterable[WrittenFile]) -> Ownership:
-    """Whose the file at this path is, by what `written_files` says; OURS where there is none."""
-    present = _hash_of_file(path)
-    if present is None:
+    """Whose the file at this path is, by what `written_files` says; OURS where there is none.
+
+    One that cannot be read is not ours as it is.
+    """
+    if not os.path.lexists(path):
         return Ownership.OURS
     entry = next((file for file in files if file.path == path), None)
     if entry is None:
         return Ownership.FOREIGN
-    return Ownership.OURS if present in entry.hashes or not entry.hashes else Ownership.EDITED
+    known = not entry.hashes or _hash_of_file(path) in entry.hashes
+    return Ownership.OURS if known else Ownership.EDITED
 
 
 def plist_ownership(paths: Paths, path: Path, files: Iterable[WrittenFile]) -> Ownership:
-    """As `ownership`; a plist that runs in this hub's directory is ours also where it is not listed."""
+    """As `ownership`; where the list is lost, a plist that looks like ours is ours."""
     found = ownership(path, files)
-    if found is Ownership.FOREIGN and is_recognized(paths, path):
+    if found is Ownership.FOREIGN and not paths.manifest.exists() and _looks_ours(paths, path):
         return Ownership.OURS
     return found
 
 
-def is_recognized(paths: Paths, plist: Path) -> bool:
-    """Whether it is named as its label and runs where only this hub's agents do."""
+def _looks_ours(paths: Paths, plist: Path) -> bool:
+    """Whether it is named as its label, as our labels are, and runs where only this hub's agents do."""
+    if not is_agent_label(plist.stem):
+        return False
     try:
         properties = plistlib.loads(plist.read_bytes())
     except (OSError, ValueError, ExpatError):
@@ -107,12 +121,6 @@ def is_recognized(paths: Paths, plist: Path) -> bool:
         and properties.get("WorkingDirectory") == str(paths.working_directory)
         and properties.get("Label") == plist.stem
     )
-
-
-def _recognized(paths: Paths) -> dict[str, Path]:
-    return {
-        plist.stem: plist for plist in sorted(paths.agents.glob("*.plist")) if is_recognized(paths, plist)
-    }
 
 
 def _hash_of_file(path: Path) -> str | None:

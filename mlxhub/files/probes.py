@@ -1,13 +1,21 @@
 """Questions to this machine that must not hang: each has a limit, and none changes anything."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-_CHECKPOINT_PROBE = Path(__file__).with_name("checkpoint_probe.py")
+from mlxhub.files.bounded_run import run_bounded
+
+_PYTHON = (sys.executable, "-I", "-S")
+_CHECKPOINT_PROBE = str(Path(__file__).with_name("checkpoint_probe.py"))
+_DIRECTORY_PROBE = (
+    "import os, sys\nfor path in sys.argv[1:]: print('yes' if os.path.isdir(path) else 'no', flush=True)"
+)
+# Each holds two pipes, and a shell of macOS lets a process open 256 files.
+_CONCURRENT_PROBES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,62 +28,67 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSeen:
-    """`fault`: why no model can be loaded from there; None: there is nothing to see against it."""
+    """`directory`: where it lies; None for a repo id of which the cache has nothing, or nobody can tell.
 
-    fault: str | None
+    `fault`: why no model can be loaded from there; None: there is nothing to see against it.
+    """
+
+    directory: str | None
+    fault: str | None = None
     weights_bytes: int = 0
 
 
 def ask_program(command: Sequence[str], seconds: float) -> Answer:
     """Standard output, or what it complained of."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(None, f"it did not finish within {seconds:g} s")
+        done = run_bounded(command, seconds)
     except OSError as error:
         return Answer(None, error.strerror or str(error))
-    return Answer(done.returncode, done.stdout.strip() or done.stderr.strip())
+    if done.code is None:
+        return Answer(None, f"it did not finish within {seconds:g} s")
+    said = done.output.decode(errors="replace").strip() or done.errors.decode(errors="replace").strip()
+    return Answer(done.code, said)
 
 
-def look_at_checkpoints(directories: Sequence[str], seconds: float) -> dict[str, CheckpointSeen]:
-    """Each at most for so long, by another process: a network disk that is gone, or a question that macOS
-    asks nobody, can keep whoever opens a file there for ever.
+def look_at_checkpoints(locations: Sequence[str], cache: Path, seconds: float) -> dict[str, CheckpointSeen]:
+    """Each location is an absolute path or the repo id of what may be in this Hugging Face cache."""
+    lines = _line_of_each([_CHECKPOINT_PROBE, str(cache)], locations, seconds)
+    late = f"reading it did not end within {seconds:g} s"
+    return {
+        location: CheckpointSeen(None, late) if line is None else _checkpoint(line)
+        for location, line in lines.items()
+    }
+
+
+def are_directories(paths: Sequence[str], seconds: float) -> dict[str, bool | None]:
+    """None: it cannot be told in time."""
+    lines = _line_of_each(["-c", _DIRECTORY_PROBE], paths, seconds)
+    return {path: None if line is None else line == "yes" for path, line in lines.items()}
+
+
+def _line_of_each(program: Sequence[str], arguments: Sequence[str], seconds: float) -> dict[str, str | None]:
+    """The line that this program of Python prints for each argument; None where none comes in time.
+
+    Another process reads them: a network disk that is gone, or a question that macOS asks nobody, can keep
+    whoever opens a file there for ever. All in one first; those behind one that hangs, each in its own.
     """
-    seen: dict[str, CheckpointSeen] = {}
-    left = list(dict.fromkeys(directories))
-    while left:
-        found = _look(left, seconds)
-        for directory, line in zip(left, found, strict=False):
-            seen[directory] = _checkpoint(line)
-        if len(found) < len(left):
-            stuck = left[len(found)]
-            seen[stuck] = CheckpointSeen(f"reading it did not end within {seconds:g} s")
-        left = left[len(found) + 1 :]
-    return seen
+    wanted = list(dict.fromkeys(arguments))
+    lines = _lines(program, wanted, seconds) if wanted else []
+    seen: dict[str, str | None] = dict(zip(wanted, lines, strict=False))
+    left = wanted[len(lines) + 1 :]
+    if left:
+        with ThreadPoolExecutor(_CONCURRENT_PROBES, "probe") as threads:
+            alone = threads.map(lambda argument: _lines(program, [argument], seconds), left)
+            seen |= {argument: next(iter(found), None) for argument, found in zip(left, alone, strict=True)}
+    return {argument: seen.get(argument) for argument in wanted}
 
 
-def _look(directories: Sequence[str], seconds: float) -> list[str]:
-    """A line for each directory, in order, as far as it came."""
-    command = [sys.executable, "-I", "-S", str(_CHECKPOINT_PROBE), *directories]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
-        )
-        output = done.stdout
-    except subprocess.TimeoutExpired as error:
-        output = error.stdout or b""
-    # A line that is not finished was cut short.
-    return output.decode(errors="replace").split("\n")[:-1]
+def _lines(program: Sequence[str], arguments: Sequence[str], seconds: float) -> list[str]:
+    """As far as it came. A line that is not finished was cut short."""
+    done = run_bounded((*_PYTHON, *program, *arguments), seconds)
+    return done.output.decode(errors="replace").split("\n")[:-1]
 
 
 def _checkpoint(line: str) -> CheckpointSeen:
-    fault, weights_bytes = json.loads(line)
-    return CheckpointSeen(fault, weights_bytes)
+    directory, fault, weights_bytes = json.loads(line)
+    return CheckpointSeen(directory, fault, weights_bytes)

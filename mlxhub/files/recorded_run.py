@@ -1,12 +1,10 @@
 """One run of a program under launchd, written down from its first moment to its end."""
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 
 import psutil
 from loguru import logger
@@ -24,6 +22,7 @@ from mlxhub.core.restarts import (
     predecessor_reason,
 )
 from mlxhub.errors import StateUnreadable, StateUnwritable
+from mlxhub.files.early_stop import end_cleanly_on_sigterm
 from mlxhub.files.runs import hold_run_lock, park, parked_reason, read_runs, write_runs
 
 EXIT_PARKED = 0
@@ -45,28 +44,33 @@ def run_recorded(
     files: RunFiles,
     program: Callable[[], Ending],
     *,
+    open_log: Callable[[], None],
     last_exit: Callable[[], str | None],
     predecessor_seconds: float = PREDECESSOR_SECONDS,
     wall_clock: Callable[[], float] = time.time,
 ) -> Ending:
     """Run the program, unless it is parked or has to be now: then exit 0, after which launchd keeps it down.
 
-    `last_exit`: what launchd says of how this process's last run ended; asked only where that run left no end
-    behind. What cannot be written down keeps no program from running.
+    `open_log` comes first; where it raises StateUnwritable or OSError, that is how the run ends. `last_exit`:
+    what launchd says of how this process's last run ended; asked only where that run left no end behind. What
+    cannot be written down keeps no program from running.
     """
-    _end_cleanly_on_sigterm()
+    end_cleanly_on_sigterm()
+    program = _with_log(open_log, program)
     if (reason := parked_reason(files)) is not None:
         logger.error("{}", reason)
         return Ending(EXIT_PARKED, reason)
     try:
-        begin = _begin(files, last_exit, predecessor_seconds, wall_clock)
+        history = _admit(files, last_exit, predecessor_seconds, wall_clock)
     except (StateUnwritable, OSError) as error:
         logger.warning("This run is not written down: {}", error)
         return program()
-    if isinstance(begin, Ending):
-        logger.error("{}", begin.reason)
-        return begin
+    if isinstance(history, Ending):
+        logger.error("{}", history.reason)
+        return history
+    begin = history[-1]
     try:
+        _write(files, history, "begin")
         ending = program()
     except SystemExit as error:
         _end(files, begin, Ending(error.code if isinstance(error.code, int) else EXIT_UNEXPECTED), wall_clock)
@@ -79,13 +83,28 @@ def run_recorded(
     return ending
 
 
-def _begin(
+def _with_log(open_log: Callable[[], None], program: Callable[[], Ending]) -> Callable[[], Ending]:
+    """The program; where its log cannot be opened, one that does nothing but end of that."""
+    try:
+        open_log()
+    except (StateUnwritable, OSError) as error:
+        logger.add(sys.stderr)
+        fault = error
+
+        def end_at_once() -> Ending:
+            raise fault
+
+        return end_at_once
+    return program
+
+
+def _admit(
     files: RunFiles,
     last_exit: Callable[[], str | None],
     predecessor_seconds: float,
     wall_clock: Callable[[], float],
-) -> Run | Ending:
-    """The run that begins, or why none does."""
+) -> tuple[Run, ...] | Ending:
+    """The history with the run that begins, or why none does."""
     history = _history(files)
     if not _outlive_predecessor(files, predecessor_seconds):
         pid = history[-1].pid if history and history[-1].ended_at is None else None
@@ -101,11 +120,10 @@ def _begin(
     if isinstance(decision, Park):
         reason = crash_loop_reason(files.name, decision)
         write_runs(files, history)
-        park(files, reason, describe_end(decision.deaths[-1]))
+        last = decision.deaths[-1]
+        park(files, reason, describe_end(last) + (f": {last.reason}" if last.reason else ""))
         return Ending(EXIT_PARKED, reason)
-    history = begun(history, os.getpid(), now)
-    write_runs(files, history)
-    return history[-1]
+    return begun(history, os.getpid(), now)
 
 
 def _history(files: RunFiles) -> tuple[Run, ...]:
@@ -139,17 +157,12 @@ def _resident_bytes(pid: int | None) -> int | None:
 
 
 def _end(files: RunFiles, run: Run, ending: Ending, wall_clock: Callable[[], float]) -> None:
+    history = ended(_history(files), run, wall_clock(), ending.exit_code, ending.reason)
+    _write(files, history, "end")
+
+
+def _write(files: RunFiles, history: tuple[Run, ...], what: str) -> None:
     try:
-        history = ended(_history(files), run, wall_clock(), ending.exit_code, ending.reason)
         write_runs(files, history)
     except StateUnwritable as error:
-        logger.warning("The end of this run is not written down: {}", error)
-
-
-def _end_cleanly_on_sigterm() -> None:
-    """Until the program has its own handler: a stop that comes early is a requested one too, thus exit 0."""
-
-    def on_sigterm(_number: int, _frame: FrameType | None) -> None:
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, on_sigterm)
+        logger.warning("The {} of this run is not written down: {}", what, error)

@@ -19,6 +19,8 @@ from mlxhub.files.state import make_private_directory, read_state, remove_file, 
 EVIDENCE_LINES = 20
 # The second line of a note that launcher/launch.sh wrote.
 LAUNCHER_MARK = "Written by the launcher."
+# Where launcher/launch.sh tells what it becomes which note keeps that down.
+NOTE_VARIABLE = "MLXHUB_NOTE"
 _TAIL_BYTES = 32_768
 _RUNS = TypeAdapter(tuple[Run, ...])
 
@@ -63,6 +65,15 @@ def park(files: RunFiles, reason: str, last_end: str | None) -> None:
         if found := tail(path, EVIDENCE_LINES):
             lines += [f"--- {path}", *found]
     write_atomically(files.parked, "".join(f"{line}\n" for line in lines).encode())
+
+
+def keep_down(note: Path, reason: str) -> None:
+    """As `park`, for what cannot even tell where its log is. A note that is there tells why already.
+
+    Raises StateUnwritable.
+    """
+    if not note.exists():
+        write_atomically(note, f"{reason}\n".encode())
 
 
 def make_new_beginning(files: RunFiles) -> None:

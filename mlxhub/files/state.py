@@ -51,6 +51,15 @@ def require_writable(directory: Path) -> None:
         raise StateUnwritable(str(directory), "Permission denied")
 
 
+def touch_private(path: Path) -> None:
+    """An empty file for the user alone, where there is none. Raises StateUnwritable."""
+    make_private_directory(path.parent)
+    try:
+        path.touch(mode=0o600, exist_ok=True)
+    except OSError as error:
+        raise StateUnwritable(str(path), error.strerror or str(error)) from error
+
+
 def remove_file(path: Path) -> None:
     """One that is not there is no error. Raises StateUnwritable."""
     try:
@@ -74,6 +83,14 @@ def read_state(path: Path, adapter: TypeAdapter[T], default: T) -> T:
     except (ValidationError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not what mlxhub writes"
         raise StateUnreadable(str(path), str(reason)) from error
+
+
+def read_whole(path: Path) -> bytes:
+    """Of somebody else's file. Raises StateUnreadable, also where there is none."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StateUnreadable(str(path), error.strerror or str(error)) from error
 
 
 def write_state(path: Path, adapter: TypeAdapter[T], value: T) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mlxhub.core.agents import generation_of
-from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState, PortHolder
 from mlxhub.fleet.hub import HubModel
 from mlxhub.protocol.worker import WorkerStatus
@@ -12,14 +11,10 @@ from mlxhub.protocol.worker import WorkerStatus
 # `files.ports.port_holder`: who listens on a port.
 HolderOf = Callable[[int], PortHolder | None]
 
-_WITHOUT_PROCESS = frozenset(
-    {ProcessState.NOT_INSTALLED, ProcessState.STOPPED, ProcessState.THROTTLED, ProcessState.FAILED}
-)
-
 
 def tells_process(agent: AgentState) -> bool:
     """Whether launchd said which process there is, or that there is none: any field of its may be missing."""
-    return agent.pid is not None or agent.process in _WITHOUT_PROCESS
+    return agent.pid is not None or agent.has_no_process
 
 
 async def is_ours(

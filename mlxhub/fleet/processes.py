@@ -19,7 +19,6 @@ _ASK_EVERY_SECONDS = 0.05
 _INSPECT_EVERY_SECONDS = 0.25
 # launchd may call a job "not running" for a moment before it starts it again.
 _SECOND_LOOK_SECONDS = 0.5
-_DOWN = (ProcessState.NOT_INSTALLED, ProcessState.STOPPED)
 
 Ask = Callable[[], Awaitable[WorkerStatus]]
 
@@ -69,16 +68,17 @@ async def refuse_parked(model: HubModel) -> None:
 
 async def stop_process(model: HubModel, *, launchd: Launchd, seconds: float = STOP_SECONDS) -> bool:
     """Whether there was anything to stop."""
-    return await stop_job(model.label, launchd=launchd, seconds=seconds)
+    return await stop_job(model.label, launchd=launchd, eager=model.config.default, seconds=seconds)
 
 
-async def stop_job(label: str, *, launchd: Launchd, seconds: float = STOP_SECONDS) -> bool:
+async def stop_job(label: str, *, launchd: Launchd, eager: bool, seconds: float = STOP_SECONDS) -> bool:
     """Whether there was anything to stop.
 
     The job stays loaded where the process ends by itself with exit 0, so that a reload does not revive it.
+    An eager one that is down for another reason is booted out: launchd, or a repair, would bring it back.
     """
     before = await asyncio.to_thread(launchd.inspect, label)
-    if before.process in _DOWN:
+    if _stays_down(before, eager=eager):
         return False
     if before.pid is not None:
         await asyncio.to_thread(launchd.kill, label, "SIGTERM")
@@ -86,11 +86,18 @@ async def stop_job(label: str, *, launchd: Launchd, seconds: float = STOP_SECOND
         if after.process is ProcessState.STOPPED:
             await asyncio.sleep(_SECOND_LOOK_SECONDS)
             after = await asyncio.to_thread(launchd.inspect, label)
-        if after.process in _DOWN:
+        if _stays_down(after, eager=eager):
             return True
     # It hangs, or died of the signal before it could handle it and launchd brings it back: take the job away.
     await asyncio.to_thread(launchd.bootout, label)
     return True
+
+
+def _stays_down(agent: AgentState, *, eager: bool) -> bool:
+    """Nobody demands a lazy agent but a person or a request."""
+    if not agent.loaded or agent.stopped_on_purpose:
+        return True
+    return not eager and agent.process is ProcessState.STOPPED
 
 
 def _bootstrap(model: HubModel, launchd: Launchd, enable: bool) -> None:

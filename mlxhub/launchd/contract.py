@@ -18,8 +18,8 @@ class Launchd(Protocol):
     def inspect(self, label: str) -> AgentState:
         """What launchd knows now. Unreadable output is ProcessState.UNKNOWN."""
 
-    def is_disabled(self, label: str) -> bool:
-        """Whether somebody switched this label off with `launchctl disable`."""
+    def disabled_labels(self) -> frozenset[str]:
+        """What somebody switched off with `launchctl disable`, also where it is not loaded."""
 
     def bootstrap(self, plist: Path, label: str, generation: str) -> None:
         """Load this definition; done when `inspect` shows this generation.

@@ -4,7 +4,6 @@ Exit codes of verbs that change something are hints: what `print` says afterward
 """
 
 import plistlib
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from xml.parsers.expat import ExpatError
 from mlxhub.core.lifecycle import STOP_SECONDS, ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.errors import AgentDisabled, LaunchctlFailed, LaunchctlTimeout, LoadingRefused, NoSession
+from mlxhub.files.bounded_run import run_bounded
+from mlxhub.files.log_reading import tail
 from mlxhub.launchd.printed import parse_disabled, parse_print
 
 CALL_SECONDS = 30.0
@@ -31,7 +32,6 @@ _MAY_PASS = frozenset({0, 5, 17, 36, 37, 124, 133})
 _KICKSTARTED = frozenset({0, 37})
 _SHOWN_FIELDS = ("state", "pid", "runs", "last exit code", "last terminating signal", "last exit reason")
 _LAST_WORDS_LINES = 5
-_LAST_WORDS_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,9 @@ class Launchctl:
             raise NoSession(self._domain, self._no_session_hint)
         return AgentState(label=label, process=ProcessState.UNKNOWN)
 
-    def is_disabled(self, label: str) -> bool:
-        return parse_disabled(self._call("print-disabled", self._domain).output).get(label, False)
+    def disabled_labels(self) -> frozenset[str]:
+        said = parse_disabled(self._call("print-disabled", self._domain).output)
+        return frozenset(label for label, disabled in said.items() if disabled)
 
     def bootstrap(self, plist: Path, label: str, generation: str) -> None:
         """While an old instance of the label leaves, bootstrap fails with varying codes: try again."""
@@ -97,7 +98,7 @@ class Launchctl:
             state = self.inspect(label)
             if state.loaded and state.generation in (generation, None):
                 return
-            if not state.loaded and self.is_disabled(label):
+            if not state.loaded and label in self.disabled_labels():
                 raise AgentDisabled(label)
             if reply.code not in _MAY_PASS:
                 break
@@ -141,21 +142,12 @@ class Launchctl:
 
     def _call(self, *arguments: str) -> Reply:
         try:
-            done = subprocess.run(
-                [*self._command, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=CALL_SECONDS,
-                env=self._environment,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise LaunchctlTimeout(f"launchctl {' '.join(arguments)}", CALL_SECONDS) from error
+            done = run_bounded([*self._command, *arguments], CALL_SECONDS, environment=self._environment)
         except OSError as error:
             raise LaunchctlFailed(f"Running {self._command[0]}", error.errno or -1, str(error)) from error
-        return Reply(done.returncode, done.stdout, done.stderr)
+        if done.code is None:
+            raise LaunchctlTimeout(f"launchctl {' '.join(arguments)}", CALL_SECONDS)
+        return Reply(done.code, done.output.decode(errors="replace"), done.errors.decode(errors="replace"))
 
     def _wait(self, fact: Callable[[], bool], seconds: float) -> bool:
         deadline = self._clock() + seconds
@@ -179,7 +171,7 @@ class Launchctl:
         fields = [line.strip() for line in printed.output.splitlines() if _is_shown(line)]
         evidence = [f"launchctl: {line}" for line in reply.errors.splitlines()]
         evidence += [f"launchctl print: {line}" for line in fields or printed.errors.splitlines()]
-        if self.is_disabled(label):
+        if label in self.disabled_labels():
             evidence.append(f"launchctl print-disabled: {label} => disabled")
         evidence += [f"its last words: {line}" for line in _last_words(plist)]
         evidence.append(f"launchd's own log: {self._log_hint}")
@@ -200,12 +192,6 @@ def _last_words(plist: Path | None) -> list[str]:
     """What the process last wrote to its stderr, as far as anybody can tell where that is."""
     try:
         path = plistlib.loads(plist.read_bytes())["StandardErrorPath"] if plist else None
-        if not isinstance(path, str):
-            return []
-        with Path(path).open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _LAST_WORDS_BYTES))
-            text = file.read().decode(errors="replace")
     except (OSError, ValueError, KeyError, TypeError, ExpatError):
         return []
-    return text.splitlines()[-_LAST_WORDS_LINES:]
+    return tail(Path(path), _LAST_WORDS_LINES) if isinstance(path, str) else []

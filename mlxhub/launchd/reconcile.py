@@ -9,16 +9,18 @@ from mlxhub.core.agents import RenderedAgent, model_of
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths
-from mlxhub.core.plan import ObservedAgent, Ownership, Plan, make_plan
+from mlxhub.core.plan import ObservedAgent, Plan, make_plan
 from mlxhub.core.restarts import CONTROLLER
 from mlxhub.errors import PlanRefused
 from mlxhub.files.generations import read_history
-from mlxhub.files.launcher import ROLES, install_launchers, remove_launchers
+from mlxhub.files.launcher import ROLES, install_launchers, remove_launchers, strange_launchers
 from mlxhub.files.manifest import (
     WrittenFile,
+    forget,
     installed_agents,
-    ownership,
     plist_ownership,
+    record_all,
+    unlisted_agents,
     written_files,
 )
 from mlxhub.files.replaced import keep_copy
@@ -26,14 +28,18 @@ from mlxhub.files.runs import parked_reason
 from mlxhub.files.state import (
     hold_lock,
     make_private_directory,
+    read_whole,
     remove_leftovers,
     require_writable,
 )
-from mlxhub.launchd.carry_out import Applied, AwaitReady, CarryOut
+from mlxhub.launchd.carry_out import Applied, AwaitReady, CarryOut, During, nothing_during
 from mlxhub.launchd.contract import Launchd
 
 # Each inspection is a process of its own, which mostly waits.
 CONCURRENT_INSPECTIONS = 16
+
+# Writes down what became of the plan.
+Remember = Callable[[Applied], None]
 
 
 def reconcile(
@@ -44,23 +50,24 @@ def reconcile(
     launchd: Launchd | None,
     await_ready: AwaitReady,
     force: bool = False,
+    during: During = nothing_during,
+    remember: Remember | None = None,
 ) -> Applied:
     """Bring launchd to what is desired; what that took, and what of it failed.
 
     `owns` narrows the labels of ours that may be removed. `launchd` is None where there is no session, so
     that nothing can be loaded. One reconciliation runs at a time, and one that was cut short is finished by
-    the next. `force`: touch also what is not ours. Raises PlanRefused and StateUnwritable before the first
-    step.
+    the next. `force`: touch also what is not ours. `remember` is called while nobody else can change the hub.
+    Raises PlanRefused, StateUnreadable and StateUnwritable before the first step.
     """
     if launchd is not None:
         launchd.require_session()
     with hold_lock(paths.lock):
         plan = find_plan(desired, owns=owns, paths=paths, launchd=launchd, force=force)
-        edited = _strange_launchers(paths) if desired else []
-        refusals = plan.refusals | {path.name: f"{path} is not as mlxhub wrote it." for path in edited}
-        if refusals and not force:
-            raise PlanRefused(refusals)
-        copies = [keep_copy(paths, path) for path in edited]
+        if plan.refusals:
+            raise PlanRefused(plan.refusals)
+        copies = [keep_copy(paths, path) for path in (strange_launchers(paths) if desired else [])]
+        copies += _adopt_unlisted(desired, paths)
         for directory in (paths.agents, paths.logs, paths.working_directory):
             make_private_directory(directory)
             require_writable(directory)
@@ -68,10 +75,13 @@ def reconcile(
             remove_leftovers(written)
         if desired:
             install_launchers(paths, force=force)
-        applied = CarryOut(paths, launchd, await_ready).take(plan)
+        applied = CarryOut(paths, launchd, await_ready, during).take(plan)
+        _forget_absent(desired, plan, owns=owns, paths=paths)
         if not installed_agents(paths):
-            copies += [keep_copy(paths, path) for path in _strange_launchers(paths)]
+            copies += [keep_copy(paths, path) for path in strange_launchers(paths)]
             remove_launchers(paths)
+        if remember is not None:
+            remember(applied)
     return replace(applied, kept=(*copies, *applied.kept))
 
 
@@ -89,7 +99,11 @@ def find_plan(
     inspect = _nothing_loaded if launchd is None else launchd.inspect
     observed = observe(desired, owns=owns, paths=paths, inspect=inspect)
     proven = read_history(paths).proven if desired else {}
-    return make_plan(desired, observed, force=force, proven=proven)
+    strange = strange_launchers(paths) if desired and not force else []
+    return replace(
+        make_plan(desired, observed, force=force, proven=proven),
+        in_the_way={path.name: f"{path} is not as mlxhub wrote it." for path in strange},
+    )
 
 
 def observe(
@@ -108,7 +122,7 @@ def _observed(state: AgentState, paths: Paths, files: Iterable[WrittenFile]) -> 
     plist = paths.plist(state.label)
     elsewhere = state.plist_path is not None and Path(state.plist_path).resolve() != plist.resolve()
     return ObservedAgent(
-        plist=plist.read_bytes() if plist.is_file() else None,
+        plist=read_whole(plist) if plist.is_file() else None,
         state=state,
         ownership=plist_ownership(paths, plist, files),
         path=str(plist),
@@ -117,11 +131,30 @@ def _observed(state: AgentState, paths: Paths, files: Iterable[WrittenFile]) -> 
     )
 
 
-def _strange_launchers(paths: Paths) -> list[Path]:
-    """Files at the launchers' places that are somebody else's work."""
-    files = written_files(paths)
-    launchers = [paths.launcher(role) for role in ROLES]
-    return [path for path in launchers if ownership(path, files) is not Ownership.OURS]
+def _adopt_unlisted(desired: Mapping[str, RenderedAgent], paths: Paths) -> list[Path]:
+    """List what looks like ours where the list was lost; copies of all that is not what we would write."""
+    found = {label: read_whole(plist) for label, plist in unlisted_agents(paths).items()}
+    copies = [
+        keep_copy(paths, paths.plist(label))
+        for label, content in found.items()
+        if label not in desired or desired[label].plist != content
+    ]
+    if found:
+        record_all(paths, [(paths.plist(label), content, label) for label, content in found.items()])
+    return copies
+
+
+def _forget_absent(
+    desired: Mapping[str, RenderedAgent], plan: Plan, *, owns: Callable[[str], bool], paths: Paths
+) -> None:
+    """What is listed and was neither on disk nor loaded: an earlier removal was cut short."""
+    absent = [
+        paths.plist(label)
+        for label in installed_agents(paths)
+        if owns(label) and label not in desired and label not in plan.differences
+    ]
+    if absent:
+        forget(paths, *absent)
 
 
 def _nothing_loaded(label: str) -> AgentState:

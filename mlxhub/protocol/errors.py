@@ -37,6 +37,7 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     errors.WorkerSilent: HttpError(502, "server_error", "worker_silent"),
     errors.LoadFailed: HttpError(503, "server_error", "model_load_failed"),
     errors.NotLoaded: HttpError(503, "server_error", "model_not_loaded"),
+    errors.ModelChanging: HttpError(409, "server_error", "model_changing"),
     errors.ModelBusy: HttpError(409, "invalid_request_error", "model_busy"),
     errors.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
     errors.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),

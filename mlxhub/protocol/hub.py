@@ -85,8 +85,9 @@ class Failure(BaseModel):
 
 
 class ReloadResult(BaseModel):
-    """Model names by what happened to their processes.
+    """Model names by what happened to their processes. `stopped` are those that are no more.
 
+    `defined`: new or changed, and without a process; their next start is by the new definition.
     `not_begun`: models that differ from hub.yaml still, because a change before theirs failed.
     """
 
@@ -94,6 +95,7 @@ class ReloadResult(BaseModel):
     stopped: list[str]
     restarted: list[str]
     unchanged: list[str]
+    defined: list[str] = []
     failed: list[Failure] = []
     not_begun: list[str] = []
     warnings: list[str] = []

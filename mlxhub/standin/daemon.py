@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         options.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         options.state.chmod(0o700)
-        lock_fd = _lock(options.state)
+        os.chdir(options.state)
+        lock_fd = _lock()
     except BlockingIOError:
         sys.stderr.write(f"mlxhub-launchd: another mlxhub-launchd already serves {options.state}\n")
         sys.exit(EXIT_STATE_IN_USE)
@@ -48,11 +49,11 @@ async def _run(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, domain.log_out)
     become_subreaper()
-    server = await serve(options.state, domain)
+    server = await serve(domain)
     if domain.profile.has_domain and options.agents:
         _log_in(domain, options.agents)
     await domain.empty.wait()
-    (options.state / "sock").unlink(missing_ok=True)
+    Path("sock").unlink(missing_ok=True)  # noqa: ASYNC240 - takes no time
     server.close()
     _log("logged out")
 
@@ -62,7 +63,7 @@ def _make_domain(options: argparse.Namespace) -> Domain:
     variation = profile.vary(draw_variation(secrets.randbits(31) if options.seed is None else options.seed))
     scale = options.clock_scale
     _log(f"started, pid {os.getpid()}, clock scale {scale:g}, profile {options.profile}, {variation}")
-    disabled = options.state / f"disabled.{os.getuid()}.plist"
+    disabled = options.state / f"disabled.{os.getuid()}.plist"  # its whole path is in complaints
     overrides = Overrides(disabled, disabled_at_first=profile.disabled_at_first)
     if (complaint := overrides.read()) is not None:
         _log(f"no service is disabled: {complaint}")
@@ -121,21 +122,17 @@ def _scale(text: str) -> float:
 
 def _leave_the_starter_behind() -> None:
     """Nothing the starter had open, blocked or ignored may reach a job."""
-    for fd in (0, 1, 2):
-        with suppress(OSError):
-            os.fstat(fd)
-            continue
-        os.open(os.devnull, os.O_RDWR)
+    while os.open(os.devnull, os.O_RDWR) <= 2:  # or the socket would take the place of a closed stdin
+        pass
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.umask(0o077)
-    os.chdir("/")
     for number in (signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def _lock(state: Path) -> int:
-    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _lock() -> int:
+    fd = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return fd
 

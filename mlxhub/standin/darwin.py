@@ -11,27 +11,19 @@ DISABLED, BAD_PERMISSIONS, TEARING_DOWN, UNSUPPORTED_DOMAIN = 119, 122, 124, 125
 SEE_STDERR, SWITCHED_OFF = 133, 161
 
 _ERRORS = {
-    EPERM: "Operation not permitted",
-    ENOENT: "No such file or directory",
-    ESRCH: "No such process",
-    EIO: "Input/output error",
-    EEXIST: "File exists",
-    EINVAL: "Invalid argument",
-    EINPROGRESS: "Operation now in progress",
-    EALREADY: "Operation already in progress",
-    INVALID_PATH: "Invalid path",
-    INVALID_PLIST: "Invalid property list",
+    EPERM: "Operation not permitted", ENOENT: "No such file or directory",
+    ESRCH: "No such process", EIO: "Input/output error",
+    EEXIST: "File exists", EINVAL: "Invalid argument",
+    EINPROGRESS: "Operation now in progress", EALREADY: "Operation already in progress",
+    INVALID_PATH: "Invalid path", INVALID_PLIST: "Invalid property list",
     NO_LABEL: "Invalid or missing service identifier",
     NO_PROGRAM: "Invalid or missing Program/ProgramArguments",
-    NO_DOMAIN: "Could not find specified domain",
-    NO_SERVICE: "Could not find specified service",
-    DISABLED: "Service is disabled",
-    BAD_PERMISSIONS: "Path had bad ownership/permissions",
-    TEARING_DOWN: "Domain is tearing down",
-    UNSUPPORTED_DOMAIN: "Domain does not support specified action",
+    NO_DOMAIN: "Could not find specified domain", NO_SERVICE: "Could not find specified service",
+    DISABLED: "Service is disabled", BAD_PERMISSIONS: "Path had bad ownership/permissions",
+    TEARING_DOWN: "Domain is tearing down", UNSUPPORTED_DOMAIN: "Domain does not support specified action",
     SEE_STDERR: "Multiple errors were returned, see stderr",
     SWITCHED_OFF: "Service is switched off in Login Items",
-}
+}  # fmt: skip
 
 # Name without SIG: (Darwin's number, Darwin's words).
 _SIGNALS = {
@@ -77,7 +69,7 @@ def parse_signal(text: str) -> signal.Signals | None:
     """The Linux signal for `SIGTERM`, `TERM`, `-TERM` or Darwin's number."""
     name = text.removeprefix("-").upper().removeprefix("SIG")
     if name.isdecimal():
-        name = next((known for known, (number, _) in _SIGNALS.items() if number == int(name)), "")
+        name = next((known for known, (number, _) in _SIGNALS.items() if str(number) == name), "")
     return signal.Signals["SIG" + name] if name in _SIGNALS else None
 
 

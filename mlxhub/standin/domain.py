@@ -218,7 +218,7 @@ class Domain:
             try:
                 listener = socket.create_server((address.host, address.port), family=family)
                 opened.append((address.name, listener))
-            except OSError as error:
+            except (OSError, ValueError) as error:  # the latter for a name that no host can have
                 self._log(f"{definition.label}: socket {address.name} not opened: {error}")
         return opened
 

@@ -23,23 +23,20 @@ def main() -> None:
 
 
 def ask(state: str, argv: list[str], *, is_tty: bool) -> tuple[int, str, str] | None:
-    """The daemon's exit code, stdout and stderr; None if no daemon answers.
+    """The daemon's exit code, stdout and stderr; None if there is no daemon.
 
     A request is its words, each with a NUL behind it, and then the end of the stream; so is the answer.
     """
     request = ["tty" if is_tty else "", _working_directory(), *argv]
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
-        _connect(connection, state)
-        connection.sendall(os.fsencode("".join(f"{word}\0" for word in request)))
-        connection.shutdown(_socket.SHUT_WR)
-        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
-    except OSError:
-        return None
+        try:
+            _connect(connection, state)
+        except OSError:
+            return None
+        return _exchange(connection, os.fsencode("".join(f"{word}\0" for word in request)), state)
     finally:
         connection.close()
-    words = os.fsdecode(answer).split("\0")
-    return (int(words[0]), words[1], words[2]) if len(words) == 4 else None
 
 
 def answer_without_daemon(argv: list[str]) -> tuple[int, str, str]:
@@ -52,7 +49,24 @@ def answer_without_daemon(argv: list[str]) -> tuple[int, str, str]:
         case ["bootstrap", *_]:
             return 125, "", "Bootstrap failed: 125: Domain does not support specified action\n"
         case _:
-            return 112, "", f"Bad request.\nCould not find domain for user gui: {os.getuid()}\n"
+            bad = "Bad request.\n" if argv[:1] == ["print"] else ""
+            return 112, "", f"{bad}Could not find domain for user gui: {os.getuid()}\n"
+
+
+def _exchange(connection: _socket.socket, request: bytes, state: str) -> tuple[int, str, str]:
+    """A daemon that hangs up without an answer is no missing session, hence a code of its own."""
+    try:
+        connection.sendall(request)
+        connection.shutdown(_socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    except OSError:
+        answer = b""
+    match os.fsdecode(answer).split("\0"):
+        case [code, stdout, stderr, ""]:
+            return int(code), stdout, stderr
+        case _:
+            text = f"mlxhub-launchd on {state} gave no answer. Look with `launchctl print` what was done.\n"
+            return 5, "", text
 
 
 def _connect(connection: _socket.socket, state: str) -> None:

@@ -34,11 +34,15 @@ class Overrides:
         return self._disabled.get(label, False)
 
     def set_disabled(self, label: str, *, disabled: bool) -> None:
-        """Durable when it returns. Raises OSError, and then nothing has changed."""
+        """Durable when it returns. Raises OSError, or ValueError for a label that no plist can hold.
+
+        Then nothing has changed.
+        """
         changed = self._disabled | {label: disabled}
+        content = plistlib.dumps(changed)
         temporary = self._path.with_suffix(".new")
         with temporary.open("wb") as file:
-            file.write(plistlib.dumps(changed))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)

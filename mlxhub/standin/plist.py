@@ -6,9 +6,8 @@ import re
 import resource
 import stat
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -51,25 +50,86 @@ class Address:
     port: int
 
 
+def _is_natural(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 62
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_umask(value: object) -> bool:
+    return _is_natural(value) or (isinstance(value, str) and re.fullmatch("[0-7]{1,3}", value) is not None)
+
+
+def _is_port(value: object) -> bool:
+    if isinstance(value, str):
+        return re.fullmatch("[0-9]{1,5}", value) is not None and int(value) < 1 << 16
+    return type(value) is int and 0 <= value < 1 << 16
+
+
+def _environment(given: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name and "=" not in name}
+
+
+def _keep_alive(given: bool | dict[str, bool]) -> KeepAlive:
+    return given if isinstance(given, bool) else Conditions(given.get("SuccessfulExit"), given.get("Crashed"))
+
+
+def _umask(given: int | str) -> int:
+    return int(given, 8) if isinstance(given, str) else given & 0o777
+
+
+def _addresses(given: dict[str, list[dict[str, Any]]]) -> tuple[Address, ...]:
+    anywhere = "0.0.0.0"  # noqa: S104 - launchd's own default
+    return tuple(
+        Address(name, keys.get("SockNodeName") or anywhere, int(keys.get("SockServiceName", 0)))
+        for name, several in given.items()
+        for keys in several
+    )
+
+
+def _key(
+    name: str, shape: object, default: object, keep_as: Callable[[Any], Any] = lambda value: value
+) -> Any:
+    """A field for a key: what its value must be, what it is when left out, and as what it is kept."""
+    metadata = {"key": name, "shape": shape, "keep_as": keep_as}
+    return field(default_factory=lambda: default, metadata=metadata)
+
+
+_ANY_NAME = "*"
+_LIMITS = dict.fromkeys(LIMITS, _is_natural)
+_ADDRESS = {"SockServiceName": _is_port, "SockNodeName": str, "SockType": str, "SockFamily": str}
+_CONDITIONS = {"SuccessfulExit": bool, "Crashed": bool}
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
-    label: str
+    """All that launchd keeps of a file, key by key."""
+
     path: str
-    program: str | None
-    arguments: tuple[str, ...]
-    environment: Mapping[str, str]
-    working_directory: str | None
-    run_at_load: bool
-    keep_alive: KeepAlive
-    throttle_seconds: int
-    exit_timeout_seconds: int
-    stdout_path: str | None
-    stderr_path: str | None
-    spawn_type: str
-    soft_limits: Mapping[str, int]
-    hard_limits: Mapping[str, int]
-    umask: int
-    addresses: tuple[Address, ...]
+    label: str = _key("Label", str, "")
+    program: str | None = _key("Program", str, None, lambda value: value or None)
+    arguments: tuple[str, ...] = _key("ProgramArguments", _is_texts, (), tuple)
+    environment: Mapping[str, str] = _key("EnvironmentVariables", {_ANY_NAME: str}, {}, _environment)
+    working_directory: str | None = _key("WorkingDirectory", str, None)
+    run_at_load: bool = _key("RunAtLoad", bool, False)
+    keep_alive: KeepAlive = _key("KeepAlive", bool, False, _keep_alive)  # noqa: RUF009 - a field
+    throttle_seconds: int = _key("ThrottleInterval", _is_natural, 10, lambda value: value or 10)
+    exit_timeout_seconds: int = _key("ExitTimeOut", _is_natural, 5)
+    stdout_path: str | None = _key("StandardOutPath", str, None)
+    stderr_path: str | None = _key("StandardErrorPath", str, None)
+    spawn_type: str = _key("ProcessType", list(SPAWN_TYPES).__contains__, "daemon (3)", SPAWN_TYPES.get)
+    soft_limits: Mapping[str, int] = _key("SoftResourceLimits", _LIMITS, {})
+    hard_limits: Mapping[str, int] = _key("HardResourceLimits", _LIMITS, {})
+    umask: int = _key("Umask", _is_umask, 0o022, _umask)
+    addresses: tuple[Address, ...] = _key("Sockets", {_ANY_NAME: [_ADDRESS]}, (), _addresses)
+
+
+_FIELDS = {each.metadata["key"]: each for each in fields(Definition) if each.metadata}
+_KEYS = {key: each.metadata["shape"] for key, each in _FIELDS.items()} | {
+    "LimitLoadToSessionType": object, "AssociatedBundleIdentifiers": object,  # without effect here
+}  # fmt: skip
 
 
 class RefusedError(Exception):
@@ -93,7 +153,8 @@ def load_definition(path: str, variation: Variation, *, strict: bool, at_login: 
         raise RefusedError(variation.broken_plist, f"{path}: not a dictionary")
     definition = _definition(path, _known(document, _shape(document), "", strict=strict), variation)
     program = definition.program or definition.arguments[0]
-    if variation.refuses_missing_program and "/" in program and not Path(program).exists():
+    # os.path: a name that is too long does not exist either, and pathlib would raise.
+    if variation.refuses_missing_program and "/" in program and not os.path.exists(f"/{program}"):  # noqa: PTH110
         raise RefusedError(darwin.EIO, f"{path}: {program} does not exist")
     return definition
 
@@ -115,48 +176,6 @@ def _read(path: str, variation: Variation, *, follow: bool) -> bytes:
     if len(content) > LARGEST_BYTES:
         raise RefusedError(variation.broken_plist, f"{path}: larger than {LARGEST_BYTES} bytes")
     return content
-
-
-def _is_natural(value: object) -> bool:
-    return type(value) is int and 0 <= value < 1 << 62
-
-
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _is_umask(value: object) -> bool:
-    return _is_natural(value) or (isinstance(value, str) and re.fullmatch("[0-7]{1,3}", value) is not None)
-
-
-def _is_port(value: object) -> bool:
-    return re.fullmatch(r"\d{1,5}", str(value)) is not None and int(str(value)) < 1 << 16
-
-
-_ANY_NAME = "*"
-_LIMITS = dict.fromkeys(LIMITS, _is_natural)
-_ADDRESS = {"SockServiceName": _is_port, "SockNodeName": str, "SockType": str, "SockFamily": str}
-_CONDITIONS = {"SuccessfulExit": bool, "Crashed": bool}
-_KEYS = {
-    "Label": str,
-    "Program": str,
-    "ProgramArguments": _is_texts,
-    "EnvironmentVariables": {_ANY_NAME: str},
-    "WorkingDirectory": str,
-    "RunAtLoad": bool,
-    "KeepAlive": bool,
-    "ThrottleInterval": _is_natural,
-    "ExitTimeOut": _is_natural,
-    "StandardOutPath": str,
-    "StandardErrorPath": str,
-    "ProcessType": list(SPAWN_TYPES).__contains__,
-    "SoftResourceLimits": _LIMITS,
-    "HardResourceLimits": _LIMITS,
-    "Umask": _is_umask,
-    "Sockets": {_ANY_NAME: [_ADDRESS]},  # one or several for each name
-    "LimitLoadToSessionType": object,  # this and the next have no effect here
-    "AssociatedBundleIdentifiers": object,
-}
 
 
 def _shape(document: dict[str, Any]) -> dict[str, Any]:
@@ -181,45 +200,14 @@ def _known(value: Any, shape: Any, name: str, *, strict: bool) -> Any:
 
 
 def _definition(path: str, keys: dict[str, Any], variation: Variation) -> Definition:
-    label, program = keys.get("Label", ""), keys.get("Program") or None
-    if not label or "/" in label:
-        raise RefusedError(variation.no_label, f"{path}: no usable Label")
-    arguments = keys.get("ProgramArguments") or ([program] if program else [])
-    if not arguments or not (program or arguments[0]):
-        raise RefusedError(variation.no_program, f"{path}: no Program and no ProgramArguments")
-    environment = keys.get("EnvironmentVariables", {})
-    exit_timeout = keys.get("ExitTimeOut", variation.exit_timeout_default_seconds)
+    kept = {each.name: each.metadata["keep_as"](keys[key]) for key, each in _FIELDS.items() if key in keys}
+    exit_timeout = kept.setdefault("exit_timeout_seconds", variation.exit_timeout_default_seconds)
     if variation.exit_timeout_is_clamped:
-        exit_timeout = min(exit_timeout, LONGEST_EXIT_TIMEOUT_SECONDS)
-    umask = keys.get("Umask", 0o022)
-    keep_alive = keys.get("KeepAlive", False)
-    if isinstance(keep_alive, dict):
-        keep_alive = Conditions(keep_alive.get("SuccessfulExit"), keep_alive.get("Crashed"))
-    return Definition(
-        label=label,
-        path=path,
-        program=program,
-        arguments=tuple(arguments),
-        environment={name: value for name, value in environment.items() if name and "=" not in name},
-        working_directory=keys.get("WorkingDirectory"),
-        run_at_load=keys.get("RunAtLoad", False),
-        keep_alive=keep_alive,
-        throttle_seconds=keys.get("ThrottleInterval") or 10,
-        exit_timeout_seconds=exit_timeout,
-        stdout_path=keys.get("StandardOutPath"),
-        stderr_path=keys.get("StandardErrorPath"),
-        spawn_type=SPAWN_TYPES[keys.get("ProcessType", "Standard")],
-        soft_limits={"NumberOfFiles": DEFAULT_OPEN_FILES} | keys.get("SoftResourceLimits", {}),
-        hard_limits=keys.get("HardResourceLimits", {}),
-        umask=int(umask, 8) if isinstance(umask, str) else umask & 0o777,
-        addresses=tuple(
-            _address(name, address)
-            for name, several in keys.get("Sockets", {}).items()
-            for address in several
-        ),
-    )
-
-
-def _address(name: str, keys: dict[str, Any]) -> Address:
-    host = keys.get("SockNodeName") or "0.0.0.0"  # noqa: S104 - launchd's own default
-    return Address(name, host, int(keys.get("SockServiceName", 0)))
+        kept["exit_timeout_seconds"] = min(exit_timeout, LONGEST_EXIT_TIMEOUT_SECONDS)
+    definition = Definition(path, **kept)
+    if not definition.label or "/" in definition.label:
+        raise RefusedError(variation.no_label, f"{path}: no usable Label")
+    program = definition.program or next(iter(definition.arguments), "")
+    if not program:
+        raise RefusedError(variation.no_program, f"{path}: no Program and no ProgramArguments")
+    return replace(definition, arguments=definition.arguments or (program,))

@@ -1,12 +1,13 @@
 """What launchctl prints about jobs and the domain, line by line as on a Mac."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from mlxhub.standin import darwin
 from mlxhub.standin.domain import Domain
 from mlxhub.standin.job import End, Job
 from mlxhub.standin.plist import DEFAULT_PATH, Conditions
+from mlxhub.standin.spawn import inherited_environment
 
 _Entry = tuple[str, object]  # None is not shown, a list is a block
 _OFTEN_MISSING = frozenset(
@@ -86,9 +87,14 @@ def _definition_entries(job: Job) -> list[_Entry]:
         ("working directory", definition.working_directory),
         ("stdout path", definition.stdout_path),
         ("stderr path", definition.stderr_path),
+        ("inherited environment", _assignments(inherited_environment()) or None),
         ("default environment", [f"PATH => {DEFAULT_PATH}"]),
-        ("environment", [f"{name} => {value}" for name, value in environment.items()]),
+        ("environment", _assignments(environment)),
     ]
+
+
+def _assignments(environment: Mapping[str, str]) -> list[str]:
+    return [f"{name} => {value}" for name, value in environment.items()]
 
 
 def _state_entries(job: Job, domain: Domain) -> list[_Entry]:

@@ -16,29 +16,36 @@ LARGEST_REQUEST_BYTES = 1 << 16
 BACKLOG = 1024
 
 
-async def serve(state: Path, domain: Domain) -> asyncio.Server:
+async def serve(domain: Domain) -> asyncio.Server:
+    """In the current directory, because a socket's address may have 107 bytes only."""
+
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if _peer_uid(writer) == os.getuid() and (content := await _read(reader)):
+            if _peer_uid(writer) == os.getuid() and (content := await _read(reader)) is not None:
                 request = _parse(content)
                 malformed = Answer(darwin.USAGE, "", "Malformed request.\n")
                 await _send(malformed if request is None else await carry_out(request, domain), writer)
         finally:
             writer.transport.abort()
 
-    return await asyncio.start_unix_server(converse, sock=_listen(state), backlog=BACKLOG)
+    server = await asyncio.start_unix_server(converse, "sock", backlog=BACKLOG)
+    Path("sock").chmod(0o600)  # noqa: ASYNC240 - takes no time
+    return server
 
 
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    """Nothing from a client that is gone, silent for too long, or says too much."""
+async def _read(reader: asyncio.StreamReader) -> bytes | None:
+    """None from a client that is gone or silent for too long.
+
+    What is too large is read to its end and cut, or the client could not send all and then hear the answer.
+    """
+    content = b""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await reader.readexactly(LARGEST_REQUEST_BYTES)
-    except asyncio.IncompleteReadError as whole:  # as it should be: the stream ended first
-        return whole.partial
+            while piece := await reader.read(LARGEST_REQUEST_BYTES):
+                content = (content + piece)[: LARGEST_REQUEST_BYTES + 1]
     except (OSError, TimeoutError):
-        pass
-    return b""
+        return None
+    return content
 
 
 async def _send(answer: Answer, writer: asyncio.StreamWriter) -> None:
@@ -50,19 +57,6 @@ async def _send(answer: Answer, writer: asyncio.StreamWriter) -> None:
             await writer.drain()
 
 
-def _listen(state: Path) -> socket.socket:
-    """Bound through the open directory, because a socket's address may have 107 bytes only."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    directory = os.open(state, os.O_PATH | os.O_DIRECTORY)
-    try:
-        (state / "sock").unlink(missing_ok=True)
-        listener.bind(f"/proc/self/fd/{directory}/sock")
-    finally:
-        os.close(directory)
-    (state / "sock").chmod(0o600)
-    return listener
-
-
 def _peer_uid(writer: asyncio.StreamWriter) -> int:
     connection: socket.socket = writer.get_extra_info("socket")
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -70,7 +64,8 @@ def _peer_uid(writer: asyncio.StreamWriter) -> int:
 
 
 def _parse(content: bytes) -> Request | None:
-    match os.fsdecode(content).split("\0"):
+    words = [] if len(content) > LARGEST_REQUEST_BYTES else os.fsdecode(content).split("\0")
+    match words:
         case ["tty" | "" as tty, cwd, *argv, ""] if cwd.startswith("/"):
             return Request(tuple(argv), cwd, is_tty=tty == "tty")
         case _:

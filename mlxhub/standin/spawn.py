@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from mlxhub.standin import darwin
-from mlxhub.standin.plist import DEFAULT_PATH, LIMITS, Definition
+from mlxhub.standin.plist import DEFAULT_OPEN_FILES, DEFAULT_PATH, LIMITS, Definition
 from mlxhub.standin.variation import Variation
 
 _PR_SET_PDEATHSIG = 1
@@ -43,6 +43,11 @@ class Child:
 def become_subreaper() -> None:
     """Orphans of jobs become children of the daemon, so that they are reaped."""
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def inherited_environment() -> dict[str, str]:
+    """All that a job gets of the daemon's own environment."""
+    return {name: value for name, value in os.environ.items() if name == "SSH_AUTH_SOCK"}
 
 
 def spawn(
@@ -77,6 +82,7 @@ def _run_child(
 ) -> NoReturn:
     try:
         os.setpgid(0, 0)
+        os.chdir("/")  # to which relative paths of a plist belong
         above = _FIRST_PASSED_FD + len(listeners)
         report_fd = fcntl.fcntl(report_fd, fcntl.F_DUPFD_CLOEXEC, above)
         environment = _environment(definition, variation) | _pass_on(listeners, above)
@@ -99,8 +105,8 @@ def _die_with(daemon_pid: int) -> None:
 
 
 def _environment(definition: Definition, variation: Variation) -> dict[str, str]:
-    """Launchd's own few variables with the plist's on top; nothing of the daemon's."""
-    environment = {"PATH": DEFAULT_PATH}
+    """Launchd's own few variables with the plist's on top."""
+    environment = {"PATH": DEFAULT_PATH, **inherited_environment()}
     if variation.home_in_environment:
         with suppress(KeyError):  # a container's uid without an account
             user = pwd.getpwuid(os.getuid())
@@ -144,10 +150,11 @@ def _change_directory(definition: Definition, variation: Variation) -> None:
 
 
 def _set_limits(definition: Definition) -> None:
+    soft_limits = {"NumberOfFiles": DEFAULT_OPEN_FILES, **definition.soft_limits}
     for name, number in LIMITS.items():
         soft, hard = resource.getrlimit(number)
         hard = _lower(hard, definition.hard_limits.get(name, hard))
-        resource.setrlimit(number, (_lower(hard, definition.soft_limits.get(name, soft)), hard))
+        resource.setrlimit(number, (_lower(hard, soft_limits.get(name, soft)), hard))
 
 
 def _lower(one: int, other: int) -> int:

@@ -1,5 +1,6 @@
 """Each launchctl verb, carried out on the domain: arguments in, exit code and texts out."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,21 +11,6 @@ from mlxhub.standin.domain import Domain
 from mlxhub.standin.job import Happening, Job, Phase, Reason
 from mlxhub.standin.plist import RefusedError
 
-USAGE = {
-    "bootstrap": "<domain-target> <path>",
-    "bootout": "<service-target>",
-    "kickstart": "[-k] [-p] <service-target>",
-    "kill": "<signal-name|signal-number> <service-target>",
-    "print": "<domain-target> | <service-target>",
-    "print-disabled": "<domain-target>",
-    "list": "[service-name]",
-    "enable": "<service-target>",
-    "disable": "<service-target>",
-    "blame": "<service-target>",
-    "managername": "",
-    "error": "<code>",
-    "help": "",
-}
 NOT_IMITATED = frozenset(
     {"asuser", "getenv", "load", "remove", "setenv", "start", "stop", "submit", "unload", "unsetenv"}
 )
@@ -58,8 +44,8 @@ async def carry_out(request: Request, domain: Domain) -> Answer:
                 return _bootstrap(domain, target, str(Path(request.cwd, path)))
             case () | ("help", *_):
                 return Answer(0, _help())
-            case (verb, *arguments) if (verb, len(arguments)) in _VERBS:
-                return _VERBS[verb, len(arguments)](domain, *arguments)
+            case (verb, *arguments) if verb in _VERBS and len(arguments) in _VERBS[verb][1]:
+                return _VERBS[verb][1][len(arguments)](domain, *arguments)
             case _:
                 return _misused(request.argv[0])
     except RefusedError as refused:
@@ -118,7 +104,7 @@ def _kill(domain: Domain, name: str, target: str) -> Answer:
 def _override(verb: str, domain: Domain, target: str) -> Answer:
     try:
         domain.overrides.set_disabled(_label(domain, target), disabled=verb == "disable")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return Answer(darwin.EIO, "", f"Could not {verb} service: {darwin.error_text(darwin.EIO)}: {error}\n")
     return Answer(0)
 
@@ -147,21 +133,25 @@ def _blame(domain: Domain, target: str) -> Answer:
 
 
 def _error(_domain: Domain, code: str) -> Answer:
-    return Answer(0, darwin.error_text(int(code)) + "\n") if code.isdecimal() else _misused("error")
+    is_number = re.fullmatch("[0-9]{1,9}", code) is not None
+    return Answer(0, darwin.error_text(int(code)) + "\n") if is_number else _misused("error")
 
 
-_VERBS: dict[tuple[str, int], Callable[..., Answer]] = {  # with the number of their arguments
-    ("bootout", 1): _bootout,
-    ("kill", 2): _kill,
-    ("enable", 1): partial(_override, "enable"),
-    ("disable", 1): partial(_override, "disable"),
-    ("print", 1): _print,
-    ("print-disabled", 1): _print_disabled,
-    ("list", 0): lambda domain: Answer(0, printing.print_list(domain)),
-    ("list", 1): _list_one,
-    ("blame", 1): _blame,
-    ("managername", 0): lambda domain: Answer(0, f"{domain.profile.session}\n"),
-    ("error", 1): _error,
+_Actions = dict[int, Callable[..., Answer]]  # by the number of their arguments
+_VERBS: dict[str, tuple[str, _Actions]] = {
+    "bootstrap": ("<domain-target> <path>", {}),  # this one, kickstart and help need the whole request
+    "bootout": ("<service-target>", {1: _bootout}),
+    "kickstart": ("[-k] [-p] <service-target>", {}),
+    "kill": ("<signal-name|signal-number> <service-target>", {2: _kill}),
+    "print": ("<domain-target> | <service-target>", {1: _print}),
+    "print-disabled": ("<domain-target>", {1: _print_disabled}),
+    "list": ("[service-name]", {0: lambda domain: Answer(0, printing.print_list(domain)), 1: _list_one}),
+    "enable": ("<service-target>", {1: partial(_override, "enable")}),
+    "disable": ("<service-target>", {1: partial(_override, "disable")}),
+    "blame": ("<service-target>", {1: _blame}),
+    "managername": ("", {0: lambda domain: Answer(0, f"{domain.profile.session}\n")}),
+    "error": ("<code>", {1: _error}),
+    "help": ("", {}),
 }
 
 
@@ -188,7 +178,7 @@ def _require_domain(domain: Domain, target: str) -> None:
         raise RefusedError(darwin.USAGE, _FORM)
     if kind != "gui" or not owner.isdecimal():
         raise RefusedError(darwin.UNSUPPORTED_DOMAIN, "Domain does not support specified action\n")
-    if int(owner) != domain.uid or not domain.profile.has_domain:
+    if owner != str(domain.uid) or not domain.profile.has_domain:
         text = f"Could not find domain for user gui: {owner}\n"
         raise RefusedError(domain.variation.unknown_domain, text)
 
@@ -209,7 +199,7 @@ def _no_process() -> Answer:
 
 
 def _misused(verb: str) -> Answer:
-    if verb in USAGE:
+    if verb in _VERBS:
         return Answer(darwin.USAGE, "", _usage(verb))
     if verb in NOT_IMITATED:
         return Answer(darwin.USAGE, "", f"{verb}: not imitated by the stand-in; see docs/stand-in.md\n")
@@ -217,9 +207,9 @@ def _misused(verb: str) -> Answer:
 
 
 def _usage(verb: str) -> str:
-    return f"Usage: launchctl {verb} {USAGE[verb]}\n"
+    return f"Usage: launchctl {verb} {_VERBS[verb][0]}\n"
 
 
 def _help() -> str:
-    rows = "".join(f"\t{verb} {form}\n" for verb, form in USAGE.items())
+    rows = "".join(f"\t{verb} {form}\n" for verb, (form, _) in _VERBS.items())
     return f"Usage: launchctl <subcommand> ...\n{rows}"

@@ -23,11 +23,13 @@ def run_worker(
     os.umask(0o077)
     # A worker reads local files only, whatever a model's configuration asks for.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
-    _allow_open_files()
     log_file = Path(settings.log_file) if settings.log_file else None
-    configure_logs(settings.log_level, log_file)
+
+    def open_log() -> None:
+        configure_logs(settings.log_level, log_file)
 
     def program() -> Ending:
+        _allow_open_files()
         # Here, so that an import that fails or crashes is an end that is written down.
         from mlxhub.worker.serving import serve_model  # noqa: PLC0415
 
@@ -35,11 +37,13 @@ def run_worker(
 
     records = settings.records
     if records is None or log_file is None:
+        open_log()
         ending = program()
     else:
         ending = run_recorded(
             _run_files(settings.name, records, log_file),
             program,
+            open_log=open_log,
             last_exit=lambda: last_exit(records.label),
         )
     if not ending.cleanly:

@@ -1,6 +1,7 @@
 """The command line's clients against a real controller, and what they say when there is none."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from mlxhub.clients.chat import chat_stream
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.worker import WorkerClient
+from mlxhub.controller.collaborators import ReloadOutcome
 from mlxhub.core.lifecycle import ModelState, ProcessState
-from mlxhub.errors import ControllerDown, WorkerSilent
+from mlxhub.errors import ControllerDown, StillUnderWay, WorkerSilent
+from mlxhub.fleet.hub import Hub
+from mlxhub.launchd.carry_out import During
 from tests.controller.hub import ALPHA, BETA, RunningHub, running_hub
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
@@ -48,6 +52,26 @@ async def test_where_nothing_answers_the_hub_client_says_how_to_start_it() -> No
         pytest.raises(ControllerDown, match="mlxhub start"),
     ):
         client.status()
+
+
+async def test_a_reload_that_takes_its_time_is_not_a_controller_that_is_down(hub: RunningHub) -> None:
+    may_end = threading.Event()
+
+    def slow(_: Hub, __: During) -> ReloadOutcome:
+        assert may_end.wait(10)
+        return ReloadOutcome()
+
+    def reload() -> None:
+        with HubClient(hub.url, reload_seconds=0.2) as client:
+            with pytest.raises(StillUnderWay, match=r"reload is still under way, and goes on.*mlxhub status"):
+                client.reload()
+            assert client.answers()
+
+    hub.carry_out = slow
+    try:
+        await asyncio.to_thread(reload)
+    finally:
+        may_end.set()
 
 
 async def test_chat_gives_the_text_piece_by_piece(hub: RunningHub) -> None:

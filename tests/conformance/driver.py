@@ -4,6 +4,7 @@ import ast
 import os
 import plistlib
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,10 @@ class NotPossibleHereError(Exception):
     """This launchd cannot be asked that, and why."""
 
 
+class StoppedError(Exception):
+    """The run is over, and this scenario was not done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     rc: int
@@ -37,18 +42,24 @@ class Outcome:
 
 @dataclass(slots=True)
 class Launchd:
-    """One launchd to ask. `prefix` begins every label; `restart` is a logout and a login."""
+    """One launchd to ask. `restart` is a logout and a login.
+
+    `prefix` begins every label but those that get disabled: these keep an entry in launchd's database for
+    ever, so `lasting_prefix` begins them in every run.
+    """
 
     ask: Callable[[Sequence[str]], Outcome]
     command: tuple[str, ...]  # launchctl, for a job that runs it
     environment: Mapping[str, str]  # which such a job needs
     scale: float  # launchd seconds in a real one
     prefix: str
+    lasting_prefix: str
     directory: Path  # of the plists; the stand-in loads it at login
     poll_seconds: float = 0.1  # real ones; asking costs a Mac a process
     journal: Path | None = None  # the stand-in's log
     restart: Callable[[float], None] | None = None
     written: set[str] = field(default_factory=set)  # every label, so that all can be removed
+    over: threading.Event = field(default_factory=threading.Event)  # set: no scenario may do more
 
     def log_in_again(self, delay: float = 0) -> None:
         """Log out and in; spawns that nobody asked for come `delay` launchd seconds after that."""
@@ -96,16 +107,19 @@ class Start:
 class Case:
     """One run of one scenario: its jobs, its clock and what it saw. Times are launchd seconds."""
 
-    def __init__(self, launchd: Launchd, number: int, answers: Answers) -> None:
+    def __init__(self, launchd: Launchd, number: int, answers: Answers, *, disables: bool) -> None:
         self.launchd = launchd
         self.number = number
+        prefix = launchd.lasting_prefix if disables else launchd.prefix
+        self.label = f"{prefix}.{number}"
         self.lateness = LATENESS_SECONDS * launchd.scale
         self.tick = TICK_SECONDS * launchd.scale
         self._answers = answers
 
     def job(self, *behaviour: str, name: str = "", **keys: object) -> "Job":
         """Write a plist whose program is the probe, unless the keys say otherwise; None leaves a key out."""
-        job = Job(self, f"{self.launchd.prefix}.{self.number}{name and '.' + name}")
+        self.pause(0)
+        job = Job(self, f"{self.label}{name and '.' + name}")
         job.write(*behaviour, **keys)
         return job
 
@@ -114,20 +128,26 @@ class Case:
         self._answers.take(behaviour, answer)
 
     def launchctl(self, *argv: str) -> Outcome:
+        self.pause(0)
         return self.launchd.ask(argv)
 
     def now(self) -> float:
         return time.clock_gettime(CLOCK) * self.launchd.scale
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds / self.launchd.scale)
+        self.pause(seconds / self.launchd.scale)
+
+    def pause(self, real_seconds: float) -> None:
+        """Every step of a scenario comes by here. Raises StoppedError once the run is over."""
+        if self.launchd.over.wait(real_seconds):
+            raise StoppedError(f"scenario {self.number} was stopped")
 
     def until(self, fact: Callable[[], _Value], within: float) -> _Value:
         deadline = time.monotonic() + within / self.launchd.scale + PATIENCE_SECONDS
         pause = 0.01
         while not (value := fact()):
             assert time.monotonic() < deadline, f"not within {within} s"
-            time.sleep(pause)
+            self.pause(pause)
             pause = min(self.launchd.poll_seconds, pause * 1.5)
         return value
 
@@ -135,7 +155,7 @@ class Case:
         end = self.now() + during
         while self.now() < end:
             assert fact(), f"not for {during} s"
-            time.sleep(self.launchd.poll_seconds)
+            self.pause(self.launchd.poll_seconds)
 
     def ends_between(self, fact: Callable[[], object], since: float, earliest: float, latest: float) -> None:
         """The fact holds until some moment that lies so many seconds after `since`.
@@ -147,7 +167,7 @@ class Case:
         while fact():
             last_seen = self.now()
             assert last_seen <= since + latest + self.lateness, f"still so after {last_seen - since:.1f} s"
-            time.sleep(0.05)
+            self.pause(0.05)
         gone = self.now()
         assert gone >= since + earliest, f"over after {gone - since:.1f} s already"
 

@@ -153,7 +153,7 @@ def reloaded(case: Case, job: Job) -> None:
 
 @scenario(
     34, "disable refuses the next bootstrap, enable allows it", "rely",
-    measures=("loaded_while_disabled", "prints_true_false"),
+    measures=("loaded_while_disabled", "prints_true_false"), disables=True,
 )  # fmt: skip
 def disabled(case: Case, job: Job) -> None:
     case.launchctl("disable", job.target)
@@ -172,7 +172,7 @@ def disabled(case: Case, job: Job) -> None:
 
 @scenario(
     35, "disable leaves a running job alone and holds after a login", "rely",
-    plist={"RunAtLoad": True}, logs_out=True,
+    plist={"RunAtLoad": True}, logs_out=True, disables=True,
 )  # fmt: skip
 def disabled_at_login(case: Case, job: Job) -> None:
     start = job.start_now()
@@ -189,7 +189,7 @@ def disabled_at_login(case: Case, job: Job) -> None:
 
 @scenario(
     41, "A login loads what is valid and enabled", "rely", plist={"RunAtLoad": True},
-    measures=("login_follows_symlinks",), logs_out=True,
+    measures=("login_follows_symlinks",), logs_out=True, disables=True,
 )  # fmt: skip
 def login(case: Case, job: Job) -> None:
     plain, off, loose, linked = (case.job(name=name) for name in ("plain", "off", "loose", "linked"))

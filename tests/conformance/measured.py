@@ -23,6 +23,10 @@ answers is the one most often reported; the stand-in draws one of them for each 
 `python -m tests.conformance.measured --recorded FILE --macos VERSION` writes this file. `asked by` is the
 number of the scenario; `hand` stands for what no script can bring about.
 
+A run removes every job and file of its own. But launchd keeps an entry in `print-disabled` for each label
+that was ever disabled, and no command removes it: the first run leaves `io.mlxhub.conformance.34`, `.35`,
+`.41.off` and `.44` there, as enabled, and later runs use the same four.
+
 | id | what is uncertain | possible answers | asked by | macOS | measured |
 | --- | --- | --- | --- | --- | --- |
 """

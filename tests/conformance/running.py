@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.conformance.answers import Answers, Recorded
-from tests.conformance.driver import Case, Launchd
+from tests.conformance.driver import Launchd
 from tests.conformance.scenario import Scenario
 
 # The longest scenario takes some 80 of launchd's seconds; and for a busy machine, these real ones.
 LIMIT_SECONDS = 240
 MERCY_SECONDS = 30
+# Of real seconds in which a scenario that was stopped ends; only a launchctl that hangs takes longer.
+STOP_SECONDS = 10
 # Of real seconds between two beginnings, so that not all processes start at once.
 STAGGER_SECONDS = 0.01
 
@@ -25,7 +27,7 @@ class Result:
 
     def run(self) -> None:
         try:
-            self.scenario.run(Case(self.launchd, self.scenario.number, self.answers))
+            self.scenario.run(self.launchd, self.answers)
         except BaseException as failure:  # noqa: BLE001 - raised again by check, in the thread that reports
             self.failure = failure
 
@@ -45,25 +47,38 @@ def run_together(
     scenarios: Iterable[Scenario],
     launchd_for: Callable[[Scenario], Launchd],
     expected: Mapping[str, str] | None = None,
+    limit_seconds: float = LIMIT_SECONDS,
+    mercy_seconds: float = MERCY_SECONDS,
 ) -> list[Result]:
-    """`expected` are the answers that a stand-in must give; a real launchd may give any listed one."""
+    """`expected` are the answers that a stand-in must give; a real launchd may give any listed one.
+
+    What is not done within the limit, in launchd's seconds, is stopped and has failed.
+    """
     results = [Result(each, Answers(each.measures, expected), launchd_for(each)) for each in scenarios]
     threads = [threading.Thread(target=result.run, daemon=True) for result in results]
     for thread in threads:
         thread.start()
         time.sleep(STAGGER_SECONDS)
     slowest = min(result.launchd.scale for result in results)
-    deadline = time.monotonic() + LIMIT_SECONDS / slowest + MERCY_SECONDS
-    for thread, result in zip(threads, results, strict=True):
-        thread.join(max(0.0, deadline - time.monotonic()))
-        if thread.is_alive():
-            result.failure = TimeoutError(f"scenario {result.scenario.number} is not done")
+    _join(threads, limit_seconds / slowest + mercy_seconds)
+    late = [result for thread, result in zip(threads, results, strict=True) if thread.is_alive()]
+    for result in late:
+        result.launchd.over.set()
+    _join(threads, STOP_SECONDS)
+    for result in late:
+        result.failure = TimeoutError(f"scenario {result.scenario.number} is not done")
     return results
+
+
+def _join(threads: Iterable[threading.Thread], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def recorded(results: Iterable[Result]) -> dict[str, Recorded]:
     return {
         name: Recorded(" and ".join(seen), result.scenario.number)
         for result in results
-        for name, seen in result.answers.seen.items()
+        for name, seen in result.answers.seen.copy().items()
     }

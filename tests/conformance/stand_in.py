@@ -97,6 +97,7 @@ def stand_in(directory: Path, seed: int, scale: float) -> Iterator[Launchd]:
         environment={STATE_VARIABLE: str(daemon.state)},
         scale=scale,
         prefix="t.x",
+        lasting_prefix="t.x",
         directory=daemon.agents,
         journal=daemon.journal,
         restart=daemon.log_in_again,

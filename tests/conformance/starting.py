@@ -78,6 +78,7 @@ def throttled(case: Case, job: Job) -> None:
     "kickstart of a job that was disabled after it was loaded",
     "uncertain",
     measures=("kickstarted_disabled",),
+    disables=True,
 )
 def kickstarted_while_disabled(case: Case, job: Job) -> None:
     assert job.bootstrap() == Outcome(0)

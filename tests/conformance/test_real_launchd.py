@@ -16,6 +16,6 @@ def test_scenarios(
 ) -> None:
     with real_launchd(request.config.getoption("launchctl")) as launchd:
         results = run_together(chosen, lambda _: launchd)
-    if record is not None:
-        save(record, recorded(results))
-    report("real launchd", results)
+        if record is not None:  # before the cleaning up, which a launchd that hangs makes fail
+            save(record, recorded(results))
+        report("real launchd", results)

@@ -2,7 +2,8 @@
 
 import asyncio
 import plistlib
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +16,9 @@ from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.agents import GENERATION_OPTION
 from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.observed import PortHolder
-from mlxhub.errors import MlxhubError
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.hub import Hub, HubModel
+from mlxhub.launchd.carry_out import During
 from mlxhub.protocol.hub import HubStatus, ModelView
 from mlxhub.web.server import bind_socket, serve
 from tests.fakes.launchd import FakeLaunchd
@@ -33,7 +34,10 @@ BETA = ModelConfig(name="beta", model_path="builtin:demo")
 
 @dataclass
 class RunningHub:
-    """`next_hub` is what a reload reads; `outcome` what comes of it, else nothing changes."""
+    """`next_hub` is what a reload reads; `outcome` what comes of it, else nothing changes.
+
+    `carry_out` takes the plan's stages instead, on a thread.
+    """
 
     url: str
     port: int
@@ -45,7 +49,8 @@ class RunningHub:
     hub: Hub
     next_hub: Callable[[], Hub]
     reconciled: list[Hub] = field(default_factory=list)
-    outcome: ReloadOutcome | MlxhubError | None = None
+    outcome: ReloadOutcome | Exception | None = None
+    carry_out: Callable[[Hub, During], ReloadOutcome] | None = None
 
     def label(self, name: str) -> str:
         return self.hub.models[name].label
@@ -81,7 +86,13 @@ def write_plist(directory: Path, label: str, generation: str = "g1") -> Path:
     return path
 
 
-def make_test_hub(directory: Path, *models: ModelConfig, config: HubConfig | None = None) -> Hub:
+def make_test_hub(
+    directory: Path,
+    *models: ModelConfig,
+    config: HubConfig | None = None,
+    generations: Mapping[str, str] | None = None,
+) -> Hub:
+    """`generations` are what hub.yaml asks for, by name, where that is not g1, which every plist has."""
     places = {}
     for model in models:
         assert model.port is not None
@@ -91,7 +102,7 @@ def make_test_hub(directory: Path, *models: ModelConfig, config: HubConfig | Non
             port=model.port,
             label=label,
             plist=write_plist(directory, label),
-            generation="g1",
+            generation=(generations or {}).get(model.name, "g1"),
             run_files=run_files_in(directory, model.name),
         )
     return Hub(
@@ -111,6 +122,9 @@ async def running_hub(
     silent_seconds: float = 30.0,
     generation: str = "",
     warnings: tuple[str, ...] = (),
+    clock: Callable[[], float] = time.monotonic,
+    repair_every_seconds: float = 2.0,
+    launchd: FakeLaunchd | None = None,
 ) -> AsyncIterator[RunningHub]:
     """Models without a port get a free one. Those not in `stopped` ran before the controller began."""
     ports = free_ports(len(models) + 1)
@@ -122,7 +136,8 @@ async def running_hub(
     loop = asyncio.get_running_loop()
     workers = {name: FakeWorker(name, model.port) for name, model in hub.models.items()}
     programs = {name: WorkerProgram(worker, loop) for name, worker in workers.items()}
-    launchd = FakeLaunchd(programs={hub.models[name].label: program for name, program in programs.items()})
+    launchd = launchd or FakeLaunchd()
+    launchd.programs = {hub.models[name].label: program for name, program in programs.items()}
     for name, model in hub.models.items():
         running = name not in stopped
         await asyncio.to_thread(launchd.install, model.label, model.plist, "g1", running=running)
@@ -130,9 +145,11 @@ async def running_hub(
     def load_hub() -> Hub:
         return running.next_hub()
 
-    def reconcile_workers(wanted: Hub) -> ReloadOutcome:
+    def reconcile_workers(wanted: Hub, during: During) -> ReloadOutcome:
         running.reconciled.append(wanted)
-        if isinstance(running.outcome, MlxhubError):
+        if running.carry_out is not None:
+            return running.carry_out(wanted, during)
+        if isinstance(running.outcome, Exception):
             raise running.outcome
         return running.outcome or ReloadOutcome(unchanged=tuple(wanted.models))
 
@@ -154,7 +171,17 @@ async def running_hub(
     stop = asyncio.Event()
     url = f"http://127.0.0.1:{ports[0]}"
     async with asyncio.TaskGroup() as tasks:
-        controller = make_controller(settings, hub, collaborators, tasks, stop.set, silent_seconds, warnings)
+        controller = make_controller(
+            settings,
+            hub,
+            collaborators,
+            tasks,
+            stop.set,
+            silent_seconds,
+            warnings,
+            clock=clock,
+            repair_every_seconds=repair_every_seconds,
+        )
         background = tasks.create_task(controller.run())
         serving = tasks.create_task(
             serve(

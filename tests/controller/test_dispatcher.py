@@ -60,7 +60,7 @@ async def moving_hub(directory: Path) -> AsyncIterator[Moving]:
     in_use = HubInUse(hubs[0])
     launchd = Meanwhile()
     launchd.install(hubs[0].models["alpha"].label, hubs[0].models["alpha"].plist, "g1")
-    outside = Collaborators(lambda: hubs[1], launchd, lambda _: ReloadOutcome(), lambda _: "")
+    outside = Collaborators(lambda: hubs[1], launchd, lambda *_: ReloadOutcome(), lambda _: "")
     workers = Workers()
     observer = Observer(in_use, outside, workers)
     for worker in (old, new):

@@ -30,7 +30,7 @@ from tests.controller.hub import make_test_hub
 from tests.fakes.launchd import FakeLaunchd
 
 hub = make_test_hub(Path(sys.argv[1]))
-outside = Collaborators(lambda: hub, FakeLaunchd(), lambda hub: ReloadOutcome(), lambda hub: "")
+outside = Collaborators(lambda: hub, FakeLaunchd(), lambda hub, during: ReloadOutcome(), lambda hub: "")
 sys.exit(run_controller(ControllerSettings(port=int(sys.argv[2])), outside))
 """
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def run_with(directory: Path, port: int, hub: Hub) -> tuple[int, str]:
     log = directory / "controller.log"
     settings = ControllerSettings(port=port, log_file=log)
     code = run_controller(
-        settings, Collaborators(lambda: hub, FakeLaunchd(), lambda _: ReloadOutcome(), lambda _: "")
+        settings, Collaborators(lambda: hub, FakeLaunchd(), lambda *_: ReloadOutcome(), lambda _: "")
     )
     return code, log.read_text()
 

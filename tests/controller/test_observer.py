@@ -32,7 +32,7 @@ async def test_a_look_that_breaks_leaves_its_model_silent_and_the_others_seen(tm
         for model, port in zip((ALPHA, BETA), free_ports(2), strict=True)
     ]
     hub = make_test_hub(tmp_path, *models)
-    outside = Collaborators(lambda: hub, HalfBroken(), lambda _: ReloadOutcome(), lambda _: "")
+    outside = Collaborators(lambda: hub, HalfBroken(), lambda *_: ReloadOutcome(), lambda _: "")
     observer = Observer(HubInUse(hub), outside, Workers())
     logged: list[str] = []
     sink = logger.add(lambda message: logged.append(str(message)), level="ERROR")

@@ -46,6 +46,12 @@ def test_a_definition_that_stays_broken_is_loaded_anew_once() -> None:
     assert repair_for(broken, down_seconds=10_000, reinstalled=True) is None
 
 
+def test_what_a_repair_took_away_is_brought_back_and_what_somebody_else_did_is_not() -> None:
+    gone = agent(ProcessState.NOT_INSTALLED)
+    assert repair_for(gone, down_seconds=0, reinstalled=True, taken_away=True) is Repair.START
+    assert repair_for(gone, down_seconds=10_000, reinstalled=True, taken_away=False) is None
+
+
 @given(st.integers(0, 10_000))
 def test_pauses_grow_and_have_an_end(failures: int) -> None:
     assert 10 <= pause_seconds(failures) <= pause_seconds(failures + 1) <= LONGEST_PAUSE_SECONDS

@@ -17,6 +17,7 @@ from mlxhub.core.restarts import (
     decide,
     ended,
     forgiven,
+    misunderstood_reason,
     noticed,
     predecessor_reason,
 )
@@ -93,6 +94,13 @@ def test_a_run_without_an_end_is_noticed_once_and_keeps_its_end() -> None:
     assert noticed((), NOW, None) == ()
 
 
+@pytest.mark.parametrize("ending", ["exit 0", "exit 75"])
+def test_a_run_without_an_end_is_not_credited_with_a_deliberate_one(ending: str) -> None:
+    """It would have written that down: a launcher that found Python gone ended so, or a start cut short."""
+    (run,) = noticed(begun((), 5, NOW), NOW + 11, ending)
+    assert (run.ending, run.died) == (None, True)
+
+
 def test_the_end_of_a_run_is_written_beside_its_begin_also_where_that_was_forgotten() -> None:
     run = begun((), 5, NOW)[-1]
     end = Run(pid=5, started_at=NOW, ended_at=NOW + 2, ending="exit 70", reason="wedged", exact=True)
@@ -121,6 +129,16 @@ def test_the_history_does_not_grow() -> None:
     assert history[-1].pid == 99
 
 
+def test_a_port_that_is_held_for_hours_does_not_displace_deaths() -> None:
+    history: tuple[Run, ...] = (death(NOW - 1),)
+    for number in range(100):
+        history = begun(history, number, NOW + number)
+        history = ended(history, history[-1], NOW + number, 75, "Port 1 is held")
+    assert [(run.pid, run.ending) for run in history] == [(5, "signal Killed"), (99, "exit 75")]
+    history = begun(history, 100, NOW + 200)
+    assert [run.pid for run in history] == [5, 99, 100]
+
+
 def test_the_reasons_say_what_happened_and_what_to_do() -> None:
     deaths = tuple(death(NOW - 50 + number * 10) for number in range(5))
     assert crash_loop_reason("x", Park(deaths)) == (
@@ -131,6 +149,10 @@ def test_the_reasons_say_what_happened_and_what_to_do() -> None:
     assert crash_loop_reason("controller", Park(own)) == (
         "The controller died 5 times in 10 minutes (last: exit 70, 3 s after its start) and stays down. "
         "See mlxhub logs, then: mlxhub start"
+    )
+    assert misunderstood_reason("x", "No such option: --y.") == (
+        'Model "x" does not start: this version of mlxhub does not understand its plist '
+        "(No such option: --y). Write it anew with: mlxhub install"
     )
     assert predecessor_reason("x", 77, 30_100_000_000, 10) == (
         'Model "x" does not start: its last process (pid 77) is still there after 10 s and holds 30.1 GB. '

@@ -112,9 +112,9 @@ class FakeLaunchd:
         if loaded not in (generation, None):
             raise LaunchctlFailed(f"bootstrap of {label}", 37, f"Generation {loaded} is loaded.")
 
-    def is_disabled(self, label: str) -> bool:
+    def disabled_labels(self) -> frozenset[str]:
         self.require_session()
-        return label in self.disabled
+        return frozenset(self.disabled)
 
     def bootout(self, label: str) -> None:
         self._called("bootout", label)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxhub.core.paths import Paths
-from mlxhub.files.generations import KEPT, History, read_history, remember, return_to
+from mlxhub.files.generations import KEPT, History, prove, read_history, remember, return_to
 
 
 def applied(*texts: str, good: bool = True) -> History:
@@ -46,13 +46,13 @@ def test_steps_back_go_on_backwards_and_never_forwards_again() -> None:
     history = applied("a", "b", "c")
     for expected in (2, 1):
         assert back(history) == expected
-        history = history.returned(expected).applied("ab"[expected - 1], {}, good=True, time=0.0)
+        history = history.returning(expected).applied("ab"[expected - 1], {}, good=True, time=0.0)
     assert back(history) is None
     assert numbers(history) == [1, 2, 3]
 
 
 def test_what_was_gone_back_from_is_not_gone_back_to() -> None:
-    history = applied("a", "b", "c").returned(1)
+    history = applied("a", "b", "c").returning(1).applied("a", {}, good=True, time=0.0)
     history = history.applied("d", {}, good=True, time=0.0)
     assert back(history) == 1
 
@@ -71,8 +71,9 @@ def test_five_are_kept_with_the_one_in_force_and_the_last_good_among_them(
     for text, good, steps_back in events:
         target = history.before(text) if steps_back else None
         if target is not None:
-            history = history.returned(target.number)
-        before = history.proven
+            history = history.returning(target.number)
+            text = target.hub_yaml
+        before = history.proven if target is None else target.definitions
         history = history.applied(text, {"a": text}, good=good, time=0.0)
         assert len(history.generations) <= KEPT
         assert history.in_force is not None
@@ -86,6 +87,28 @@ def test_it_lasts(paths: Paths) -> None:
     remember(paths, "one", {"a": "1"}, good=True, time=1.5)
     remember(paths, "two", {"a": "2"}, good=False, time=2.5)
     return_to(paths, 1)
+    remember(paths, "one", {"a": "1"}, good=True, time=3.5)
     history = read_history(paths)
     assert (history.current, numbers(history)) == (1, [1, 2])
     assert history.generations[1].time == 2.5
+
+
+def test_what_was_gone_back_to_is_in_force_only_once_it_is_applied() -> None:
+    history = applied("a", "b").returning(1)
+    assert history.current == 2
+    assert history.applied("a", {}, good=True, time=0.0).current == 1
+    edited = history.applied("c", {}, good=True, time=0.0)
+    assert (edited.current, edited.applied("a", {}, good=True, time=0.0).current) == (3, 4)
+
+
+def test_a_step_back_from_one_that_could_not_be_applied_leads_further_back() -> None:
+    assert applied("a", "b", "c").returning(2).before("b") == applied("a").in_force
+
+
+def test_what_is_proven_later_than_the_next_was_applied_changes_nothing(paths: Paths) -> None:
+    remember(paths, "one", {"a": "1"}, good=False, time=0.0)
+    prove(paths, "one", {"a": "1"}, time=0.0)
+    assert read_history(paths).proven == {"a": "1"}
+    remember(paths, "two", {"a": "2"}, good=False, time=0.0)
+    prove(paths, "one", {"a": "1"}, time=0.0)
+    assert (read_history(paths).current, read_history(paths).proven) == (2, {"a": "1"})

@@ -10,6 +10,7 @@ import pytest
 
 from mlxhub.core.paths import Paths
 from mlxhub.errors import ConfigError, StateUnreadable
+from mlxhub.files import hub_yaml
 from mlxhub.files.hub_yaml import missing_models, promised_ports, read_hub_yaml
 from mlxhub.files.ports import is_free, port_holder
 
@@ -75,6 +76,16 @@ def test_a_model_directory_that_is_not_there_is_warned_of(paths: Paths) -> None:
     warnings = missing_models(read_hub_yaml(paths.config), paths, Path("/home/ann"))
     assert warnings == [
         'model "a": there is no directory /nowhere/at/all. It cannot be loaded until there is one.'
+    ]
+
+
+def test_a_disk_that_does_not_answer_in_time_is_warned_of(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths.config.write_text("models:\n  - {name: a, model_path: /}\n")
+    monkeypatch.setattr(hub_yaml, "DIRECTORY_SECONDS", 0.0)
+    assert missing_models(read_hub_yaml(paths.config), paths, Path("/home/ann")) == [
+        'model "a": looking for / did not end within 0 s. Is its disk attached?'
     ]
 
 

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlxhub.core.paths import Paths
-from mlxhub.files.launcher import ROLES, install_launchers, remove_launchers
+from mlxhub.files.launcher import ROLES, START_CHECK, install_launchers, remove_launchers
+from mlxhub.files.runs import LAUNCHER_MARK
+from tests.eventually import eventually
 
 SHELLS = [
     shell for shell in ("/bin/sh", "/bin/dash", "/bin/bash", "/bin/ksh", "/bin/zsh") if Path(shell).exists()
@@ -29,17 +32,22 @@ def place(tmp_path: Path) -> Path:
 def launch(
     shell: str, place: Path, python: Path, *arguments: str
 ) -> tuple[int, subprocess.CompletedProcess[str]]:
-    """The pid that was started, and what came of it. PATH leads nowhere: nothing is looked up."""
+    """The pid that was started, and what came of it."""
+    process = begin(shell, place, python, *arguments)
+    out, err = process.communicate(timeout=30)
+    return process.pid, subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def begin(shell: str, place: Path, python: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """PATH leads nowhere: nothing is looked up."""
     launcher = place / "bin" / "mlxhub-worker"
     launcher.parent.mkdir(exist_ok=True)
     shutil.copy(Path(install_launchers.__code__.co_filename).parents[1] / "launcher" / "launch.sh", launcher)
     note = place / "state" / "parked" / "m.txt"
     command = [*shell.split(), str(launcher), str(note), str(python), *arguments]
-    process = subprocess.Popen(
+    return subprocess.Popen(
         command, env={"PATH": "/nowhere"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    out, err = process.communicate(timeout=30)
-    return process.pid, subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def python_at(place: Path) -> Path:
@@ -47,6 +55,14 @@ def python_at(place: Path) -> Path:
     if not python.is_symlink():
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
         python.chmod(0o755)
+    return python
+
+
+def stub(place: Path, script: str) -> Path:
+    """In place of Python."""
+    python = place / "stub"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
     return python
 
 
@@ -85,6 +101,56 @@ def test_a_python_that_is_gone_leaves_a_note_and_exit_0(shell: str, place: Path)
     assert note_of(place).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_it_becomes_knows_which_note_keeps_it_down(shell: str, place: Path) -> None:
+    _, done = launch(
+        shell, place, python_at(place), "-c", "import os; print(os.environ['MLXHUB_NOTE'], end='')"
+    )
+    assert done.stdout == str(note_of(place))
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("death", ["exit 3", "kill -9 $$", "kill -7 $$"])
+def test_a_check_that_may_succeed_next_time_is_left_to_launchd(shell: str, death: str, place: Path) -> None:
+    _, done = launch(shell, place, stub(place, death), "-m", "mlxhub")
+    assert done.returncode != 0
+    assert "The check of " in done.stderr
+    assert not note_of(place).exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_interpreter_whose_library_is_gone_is_told(shell: str, place: Path) -> None:
+    """macOS ends it with SIGABRT."""
+    _, done = launch(shell, place, stub(place, "echo 'Library not loaded' >&2\nkill -ABRT $$"))
+    assert done.returncode == 0
+    assert "Library not loaded" in note_of(place).read_text()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_stop_during_the_check_holds_and_leaves_nothing_behind(shell: str, place: Path) -> None:
+    checking = place / "checking"
+    process = begin(shell, place, stub(place, 'echo $$ >"${0%/*}/checking"\n/bin/sleep 1'), "-m", "x")
+    process_of_check = int(eventually(lambda: checking.exists() and checking.read_text(), 10))
+    process.terminate()
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert not psutil.pid_exists(process_of_check)
+
+
+def test_what_is_checked_is_what_doctor_checks(place: Path) -> None:
+    _, done = launch("/bin/sh", place, stub(place, 'echo "$3" >&2\nexit 1'))
+    assert done.stderr.splitlines()[1] == START_CHECK
+
+
+@pytest.mark.parametrize("package", ["click", "pydantic", "loguru", "psutil"])
+def test_a_package_that_a_start_needs_and_that_is_broken_is_told(package: str, place: Path) -> None:
+    (place / f"{package}.py").write_text("raise ImportError('it is broken')\n")
+    code = f'cd "${{0%/*}}" && shift && exec "{sys.executable}" "$@"  # without -I: from here'
+    _, done = launch("/bin/sh", place, stub(place, code), "-m", "mlxhub")
+    assert done.returncode == 0
+    assert "it is broken" in note_of(place).read_text()
+
+
 def test_a_python_without_mlxhub_says_what_it_said(place: Path) -> None:
     bare = place / "bare"
     bare.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'mlxhub'\" >&2\nexit 1\n")
@@ -111,6 +177,18 @@ def test_a_note_of_another_kind_stays(text: str, place: Path) -> None:
     _, done = launch("/bin/sh", place, python_at(place), "-c", "print(1)")
     assert (done.stdout, done.stderr) == ("1\n", "")
     assert note_of(place).read_text() == text
+
+
+@pytest.mark.parametrize("text", ["", "one line without an end", "Model x died.\nLast end: exit 1\n"])
+def test_a_python_that_is_gone_does_not_replace_a_note_of_another_kind(text: str, place: Path) -> None:
+    note_of(place).parent.mkdir(parents=True)
+    note_of(place).write_text(text)
+    _, done = launch("/bin/sh", place, place / "missing")
+    assert (done.returncode, note_of(place).read_text()) == (0, text)
+    assert "does not work any more" in done.stderr
+    note_of(place).write_text(f"Gone.\n{LAUNCHER_MARK}\nAs of yesterday.\n")
+    launch("/bin/sh", place, place / "missing")
+    assert "As of yesterday." not in note_of(place).read_text()
 
 
 def test_a_note_that_cannot_be_written_still_ends_with_exit_0(place: Path) -> None:

@@ -1,6 +1,7 @@
 """Logs that rotate themselves, stay private and bounded, and are read without a gap."""
 
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from mlxhub.core.log_space import HUB_BYTES, log_limit
 from mlxhub.files import log_files
 from mlxhub.files.log_files import LogFile, all_log_bytes, cut_to_last_words, keep_log_space, rotated_logs
-from mlxhub.files.log_reading import LogReader
+from mlxhub.files.log_reading import LogReader, tail
 from tests.eventually import eventually
 
 MB = 1_000_000
@@ -63,6 +64,21 @@ def test_logs_of_models_with_similar_names_are_told_apart(tmp_path: Path) -> Non
         for _ in range(11):
             log.write(b"x" * 100)
     assert [len(rotated_logs(tmp_path / f"{name}.log")) for name in ("a", "a.b", "a.log")] == [1, 1, 1]
+
+
+def test_half_an_entry_on_a_full_disk_is_taken_back(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: both take what fits, then nothing."""
+    log = LogFile(tmp_path / "a.log")
+    log.write(b"one\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            log.write(b"much more than five bytes\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.write(b"two\n")
+    assert (tmp_path / "a.log").read_bytes() == b"one\ntwo\n"
 
 
 def test_a_log_that_is_removed_while_it_is_written_is_begun_anew(tmp_path: Path) -> None:
@@ -210,3 +226,15 @@ def test_a_line_written_just_before_the_rotation_is_read(
     monkeypatch.setattr(LogReader, "_next", rotates_meanwhile)
     assert b"".join(reader.more()) == b"x" * 900 + b"\n" + b"y" * 200 + b"\n"
     assert len(rotated_logs(tmp_path / "a.log")) == 1
+
+
+def test_lines_are_quoted_also_from_what_was_cut_off_and_never_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "stdio.log"
+    assert tail(path, 5) == []
+    path.write_bytes(b"one\ntwo\nthree\n")
+    assert cut_to_last_words(path, limit=10, keep=10)
+    assert tail(path, 5) == ["three"]
+    path.write_bytes(b"four \xff\n")
+    assert tail(path, 2) == ["three", "four \ufffd"]
+    path.write_bytes(b"x" * MB)
+    assert [len(line) for line in tail(path, 5)] == [32_768]

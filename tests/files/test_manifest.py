@@ -81,14 +81,29 @@ def test_a_list_of_labels_and_paths_alone_is_read_and_replaced(paths: Paths) -> 
     assert isinstance(json.loads(paths.manifest.read_text()), list)
 
 
-def test_an_unlisted_plist_that_runs_in_this_hubs_directory_is_ours(paths: Paths) -> None:
+def test_a_plist_that_looks_like_ours_is_ours_only_while_the_list_is_lost(paths: Paths) -> None:
+    ours, other, theirs = "my.worker.a", "my.worker.b", "com.example.theirs"
     paths.agents.mkdir()
-    properties = {"Label": "a", "WorkingDirectory": str(paths.working_directory)}
-    paths.plist("a").write_bytes(plistlib.dumps(properties))
-    paths.plist("b").write_bytes(plistlib.dumps(properties))  # under another name than its label
-    assert plist_ownership(paths, paths.plist("a"), ()) is Ownership.OURS
-    assert plist_ownership(paths, paths.plist("b"), ()) is Ownership.FOREIGN
-    assert installed_agents(paths) == {"a": paths.plist("a")}
+    paths.state.mkdir()
+    for label in (ours, theirs):
+        properties = {"Label": label, "WorkingDirectory": str(paths.working_directory)}
+        paths.plist(label).write_bytes(plistlib.dumps(properties))
+    paths.plist(other).write_bytes(paths.plist(ours).read_bytes())  # under another name than its label
+    assert plist_ownership(paths, paths.plist(ours), ()) is Ownership.OURS
+    assert plist_ownership(paths, paths.plist(other), ()) is Ownership.FOREIGN
+    assert plist_ownership(paths, paths.plist(theirs), ()) is Ownership.FOREIGN
+    assert installed_agents(paths) == {ours: paths.plist(ours)}
+    record(paths, paths.launcher("worker"), b"#!/bin/sh")
+    assert plist_ownership(paths, paths.plist(ours), written_files(paths)) is Ownership.FOREIGN
+    assert installed_agents(paths) == {}
+
+
+def test_what_cannot_be_read_is_nobodys_to_touch(paths: Paths) -> None:
+    path = paths.launcher("worker")
+    path.mkdir(parents=True)
+    assert ownership(path, ()) is Ownership.FOREIGN
+    record(paths, path, b"ours")
+    assert ownership(path, written_files(paths)) is Ownership.EDITED
 
 
 def test_a_damaged_list_says_what_to_do(paths: Paths) -> None:

@@ -10,12 +10,14 @@ import pytest
 
 import mlxhub.files.runs
 from mlxhub.core.restarts import Run
-from mlxhub.errors import MlxhubError, StateUnreadable
+from mlxhub.errors import MlxhubError, StateUnreadable, StateUnwritable
 from mlxhub.files.recorded_run import Ending, run_recorded
 from mlxhub.files.runs import (
     LAUNCHER_MARK,
+    NOTE_VARIABLE,
     hold_run_lock,
     is_alive,
+    keep_down,
     lasting_reason,
     make_new_beginning,
     park,
@@ -38,6 +40,10 @@ def killed() -> str | None:
     return "signal Killed"
 
 
+def no_log() -> None:
+    """What programs log goes where it went."""
+
+
 def never() -> Ending:
     raise AssertionError("a parked program does not run")
 
@@ -49,7 +55,12 @@ class Life:
         self.files = run_files_in(directory, "m")
         self.now = NOW
 
-    def run(self, program: Callable[[], Ending], last_exit: Callable[[], str | None] = nothing_known) -> int:
+    def run(
+        self,
+        program: Callable[[], Ending],
+        last_exit: Callable[[], str | None] = nothing_known,
+        open_log: Callable[[], None] = no_log,
+    ) -> int:
         pid = os.fork()
         if pid == 0:
             code = 99
@@ -57,6 +68,7 @@ class Life:
                 ending = run_recorded(
                     self.files,
                     program,
+                    open_log=open_log,
                     last_exit=last_exit,
                     predecessor_seconds=0.3,
                     wall_clock=lambda: self.now,
@@ -98,6 +110,22 @@ def test_an_error_that_nobody_caught_is_an_end_with_a_reason(life: Life) -> None
     assert (read_runs(life.files)[0].ending, read_runs(life.files)[0].reason) == (
         "exit 1",
         "MlxhubError: hub.yaml is odd",
+    )
+
+
+def test_a_log_that_cannot_be_opened_is_an_end_like_any_other_and_parks(life: Life) -> None:
+    def fail() -> None:
+        raise StateUnwritable("/logs/m.log", "Permission denied")
+
+    for _ in range(5):
+        assert life.run(never, open_log=fail) == 99
+    assert {(run.ending, run.reason) for run in read_runs(life.files)} == {
+        ("exit 1", "StateUnwritable: /logs/m.log cannot be written: Permission denied.")
+    }
+    assert life.run(never, open_log=fail) == 0
+    assert life.files.parked.read_text().splitlines()[1] == (
+        "Last end: exit 1, 0 s after its start: "
+        "StateUnwritable: /logs/m.log cannot be written: Permission denied."
     )
 
 
@@ -249,6 +277,14 @@ def test_only_a_launchers_note_may_heal_by_itself(life: Life) -> None:
     assert (parked_reason(life.files), lasting_reason(life.files)) == ("Python is gone.", None)
     script = Path(mlxhub.files.runs.__file__).parents[1] / "launcher" / "launch.sh"
     assert f"mark='{LAUNCHER_MARK}'" in script.read_text()
+    assert f"export {NOTE_VARIABLE}\n" in script.read_text()
+
+
+def test_a_note_that_is_there_is_not_replaced_by_one_that_knows_less(life: Life) -> None:
+    keep_down(life.files.parked, "Its plist is odd.")
+    assert (parked_reason(life.files), lasting_reason(life.files)) == ("Its plist is odd.",) * 2
+    keep_down(life.files.parked, "Its plist is odder.")
+    assert parked_reason(life.files) == "Its plist is odd."
 
 
 def test_the_lock_is_one_process_at_a_time(life: Life) -> None:

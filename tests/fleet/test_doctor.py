@@ -21,9 +21,9 @@ from mlxhub.errors import Fault
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.files.probes import CheckpointSeen
 from mlxhub.fleet.doctor import agents, disk, hub_yaml, mac, memory, models, ports, session
+from mlxhub.fleet.doctor.agent_files import properties_of
 from mlxhub.fleet.doctor.examine import CHECKS, examine
 from mlxhub.fleet.doctor.found import AgentFound, Answers, Found, PlistFile
-from mlxhub.fleet.doctor.gather import _properties
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import make_hub
 
@@ -54,13 +54,13 @@ def found(machine: Machine, paths: Paths) -> Found:
         launchd_fault=None,
         answers=Answers({"alpha": ModelFacts(silent_since=None)}, controller_pid=4242),
         locations={"alpha": "/models/alpha"},
-        checkpoints={"alpha": CheckpointSeen(None, 4_000_000_000)},
+        checkpoints={"alpha": CheckpointSeen("/models/alpha", None, 4_000_000_000)},
     )
 
 
 def _agent(desired: RenderedAgent, paths: Paths) -> AgentFound:
     path = paths.plist(desired.label)
-    properties = _properties(desired.plist)
+    properties = properties_of(desired.plist)
     file = PlistFile(path, desired.plist, properties, stat.S_IFREG | 0o644, os.getuid(), is_regular=True)
     state = AgentState(
         desired.label, ProcessState.RUNNING, pid=4242, generation=desired.generation, plist_path=str(path)
@@ -111,12 +111,17 @@ AGENT_FAULTS = [
     (agents.running, {"state": _state(ProcessState.STOPPED, last_exit="exit 1")}, "fail", "exit 1"),
     (agents.running, {"state": _state(ProcessState.THROTTLED, last_exit="signal Killed")}, "fail", "waits"),
     (agents.startable, {"state": _state(ProcessState.FAILED)}, "fail", "spawn failed"),
-    (agents.startable, {"state": _state(ProcessState.STOPPED, pended=True)}, "warn", "holds the start"),
+    (
+        agents.startable,
+        {"state": _state(ProcessState.STOPPED, pended=True)},
+        "warn",
+        "only starts what is asked for",
+    ),
     (
         agents.startable,
         {"state": _state(ProcessState.STOPPED, exit_reason="OS_REASON_CODESIGNING")},
         "fail",
-        "has changed",
+        "was ended by macOS",
     ),
     (agents.parked, {"parked": "It died five times."}, "fail", "It died five times."),
 ]
@@ -194,9 +199,11 @@ def test_who_holds_the_controllers_port_is_named_unless_it_is_ours(found: Found)
         config = found.config.model_copy(update={"port": server.getsockname()[1]})
         held = replace(found, config=config, answers=Answers({}, controller_pid=None))
         finding = ports.held(held)[0]
-        own = _with(held, state=_state(ProcessState.RUNNING, pid=os.getpid()))
         assert (finding.status, f"pid {os.getpid()}" in finding.text) == ("fail", True)
-        assert ports.held(own)[0].status is CheckStatus.OK
+        worker = _with(held, state=_state(ProcessState.RUNNING, pid=os.getpid()))
+        assert ports.held(worker)[0].status is CheckStatus.FAIL
+        runs = replace(held.agents[0], state=AgentState(CONTROLLER, ProcessState.RUNNING, pid=os.getpid()))
+        assert ports.held(replace(held, agents=(runs, *held.agents[1:])))[0].status is CheckStatus.OK
 
 
 def test_a_question_that_broke_is_a_finding(found: Found) -> None:
@@ -205,7 +212,9 @@ def test_a_question_that_broke_is_a_finding(found: Found) -> None:
 
 
 def test_models_that_cannot_be_loaded_are_named(found: Found) -> None:
-    gone = replace(found, checkpoints={"alpha": CheckpointSeen("there is no such directory")})
+    gone = replace(
+        found, checkpoints={"alpha": CheckpointSeen("/models/alpha", "there is no such directory")}
+    )
     assert "/models/alpha: there is no such directory" in models.files(gone)[0].text
     missing = replace(found, checkpoints={}, locations={"alpha": "org/alpha"})
     assert models.cached(missing)[0].fix == "hf download org/alpha"
@@ -220,31 +229,9 @@ def test_on_a_mac_models_in_guarded_places_are_warned_of(found: Found, machine: 
     assert models.guarded(found)[0].status is CheckStatus.SKIP
 
 
-GB = 1_000_000_000
-
-
 @pytest.mark.parametrize(
-    ("weights", "preloaded", "eager", "status"),
-    [
-        ({"a": 20 * GB}, {"a"}, {"a"}, "fail"),
-        ({"a": 7 * GB, "b": 7 * GB}, {"a", "b"}, {"a", "b"}, "warn"),
-        ({"a": 7 * GB, "b": 7 * GB}, {"a"}, {"a", "b"}, "warn"),
-        ({"a": 7 * GB, "b": 7 * GB}, {"a"}, {"a"}, "ok"),
-    ],
+    ("free", "status"), [(100_000_000, "fail"), (2_000_000_000, "warn"), (50_000_000_000, None)]
 )
-def test_weights_are_compared_with_memory(
-    weights: dict[str, int], preloaded: set[str], eager: set[str], status: str
-) -> None:
-    (finding,) = memory._fits(weights, preloaded, eager, 16 * GB)
-    assert finding.status == status
-
-
-def test_the_wired_limit_is_read_or_assumed() -> None:
-    assert memory._wired(0, 4 * GB, 16 * GB).text == "The GPU may hold about 12.0 GB (macOS's default)."
-    assert memory._wired(4096, 5 * GB, 16 * GB).status is CheckStatus.WARN
-
-
-@pytest.mark.parametrize(("free", "status"), [(100_000_000, "fail"), (2 * GB, "warn"), (50 * GB, None)])
 def test_a_full_disk_is_told_before_it_is_full(free: int, status: str | None) -> None:
     finding = disk._space(Path("/models"), free)
     assert (finding.status if finding else None) == status

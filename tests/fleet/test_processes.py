@@ -200,11 +200,30 @@ async def test_stop_ends_the_process_and_leaves_the_job_loaded(machine: Machine)
     assert machine.launchd.calls == [("kill", LABEL)]
 
 
-async def test_stop_of_what_does_not_run_is_nothing(machine: Machine) -> None:
+async def test_stop_of_what_stays_down_by_itself_is_nothing(machine: Machine) -> None:
     assert not await machine.stop()
-    machine.install(running=False)
+    machine.install()
+    machine.launchd.end(LABEL, "exit 0")
     assert not await machine.stop()
     assert machine.launchd.calls == []
+
+
+@pytest.mark.parametrize("last_exit", [None, "signal Killed"])
+async def test_a_lazy_process_that_is_down_is_left_loaded(machine: Machine, last_exit: str | None) -> None:
+    lazy = machine.model.config.model_copy(update={"default": False})
+    machine.model = replace(machine.model, config=lazy)
+    machine.install(running=False)
+    machine.launchd.jobs[LABEL].last_exit = last_exit
+    assert not await machine.stop()
+    assert machine.launchd.calls == []
+
+
+@pytest.mark.parametrize("last_exit", [None, "signal Killed", "exit 75"])
+async def test_what_would_be_brought_back_is_booted_out(machine: Machine, last_exit: str | None) -> None:
+    machine.install(running=False)
+    machine.launchd.jobs[LABEL].last_exit = last_exit
+    assert await machine.stop()
+    assert LABEL not in machine.launchd.jobs
 
 
 async def test_a_process_that_launchd_brings_back_is_booted_out(machine: Machine) -> None:

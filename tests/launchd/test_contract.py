@@ -123,14 +123,14 @@ class TestContract:
         self, launchd: Launchd, switch_off: SwitchOff, tmp_path: Path, ready: Path
     ) -> None:
         plist = write_plist(tmp_path, ready, eager=False)
-        assert not launchd.is_disabled(LABEL)
+        assert LABEL not in launchd.disabled_labels()
         switch_off(LABEL)
-        assert launchd.is_disabled(LABEL)
+        assert LABEL in launchd.disabled_labels()
         with pytest.raises(AgentDisabled, match="mlxhub start"):
             launchd.bootstrap(plist, LABEL, "g1")
         assert launchd.inspect(LABEL).process is ProcessState.NOT_INSTALLED
         launchd.enable(LABEL)
-        assert not launchd.is_disabled(LABEL)
+        assert LABEL not in launchd.disabled_labels()
         launchd.bootstrap(plist, LABEL, "g1")
         assert launchd.inspect(LABEL).loaded
 

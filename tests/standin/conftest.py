@@ -59,14 +59,15 @@ class Mac:
         ]
         with (journal or self.journal).open("ab") as stderr:
             command = [sys.executable, "-m", "mlxhub.standin.daemon", *arguments, *options]
-            environment = {**os.environ, "LEAK": "of the daemon"}
+            environment = {**os.environ, "LEAK": "of the daemon", "SSH_AUTH_SOCK": "/tmp/agent"}
             daemon = subprocess.Popen(command, stderr=stderr, cwd=ROOT, env=environment)
         self.daemons.append(daemon)
         self.until(lambda: daemon.poll() is not None or self._serves())
         return daemon
 
     def _serves(self) -> bool:
-        return ask(str(self.state), ["managername"], is_tty=False) is not None
+        answer = ask(str(self.state), ["managername"], is_tty=False)
+        return answer is not None and answer[0] == 0
 
     def log_out(self) -> int:
         self.daemons[-1].terminate()

@@ -94,13 +94,28 @@ def test_the_daemon_keeps_nothing_of_its_starter(mac):
     try:
         os.close(given)
         assert os.read(held, 1) == b""  # end of file: the daemon has closed its copy
-        mac.until(lambda: str(Path(f"/proc/{daemon.pid}/cwd").readlink()) == "/")
         mac.until((mac.home / "other" / "sock").exists)
+        assert Path(f"/proc/{daemon.pid}/cwd").readlink() == mac.home / "other"
         daemon.send_signal(signal.SIGHUP)
     finally:
         daemon.terminate()
         assert daemon.wait(10) == 0
         os.close(held)
+
+
+def test_a_daemon_without_stdin_and_stdout_serves_none_of_its_files_in_their_place(mac):
+    state = mac.home / "other"
+    command = f'exec "{sys.executable}" -m mlxhub.standin.daemon --state "{state}" <&- >&-'
+    daemon = subprocess.Popen(
+        ["/bin/sh", "-c", command], stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2]
+    )
+    try:
+        mac.until((state / "sock").exists)
+        opened = [Path(f"/proc/{daemon.pid}/fd/{fd}").readlink() for fd in (0, 1)]
+        assert opened == [Path("/dev/null")] * 2
+    finally:
+        daemon.terminate()
+        assert daemon.wait(10) == 0
 
 
 def test_a_full_disk_under_the_journal_stops_nothing(logged_out_mac):

@@ -34,7 +34,7 @@ def test_exiting_78_by_oneself_is_not_a_failed_spawn(mac):
     assert mac.fields()["job state"] == "exited"
 
 
-def test_a_job_gets_launchds_environment_and_nothing_of_the_daemons(mac):
+def test_a_job_gets_launchds_environment_and_of_the_daemons_only_the_ssh_agent(mac):
     mac.bootstrap(RunAtLoad=True, EnvironmentVariables={"PATH": "/x", "MINE": "1"})
     start = mac.await_start()
     expected = {
@@ -47,14 +47,24 @@ def test_a_job_gets_launchds_environment_and_nothing_of_the_daemons(mac):
         "XPC_SERVICE_NAME",
         "XPC_FLAGS",
         "OSLogRateLimit",
+        "SSH_AUTH_SOCK",
     }
     assert set(start["env"]) - {"LC_CTYPE"} == expected | {"MINE"}  # Python itself adds LC_CTYPE
     assert (start["env"]["PATH"], start["env"]["XPC_SERVICE_NAME"]) == ("/x", "t.x")
+    assert start["env"]["SSH_AUTH_SOCK"] == "/tmp/agent"
+    printed = mac.run("print", mac.target).stdout
+    assert "\tinherited environment = {\n\t\tSSH_AUTH_SOCK => /tmp/agent\n\t}\n" in printed
     assert (start["cwd"], start["stdin"], start["umask"], start["open_files"]) == ("/", "", 0o022, 256)
     assert (start["fds"], start["blocked"]) == (
         [0, 1, 2, 3, 4],
         [],
     )  # 3 the probe's log, 4 its look at this list
+
+
+def test_relative_paths_of_a_plist_are_below_the_root(mac):
+    relative = {"WorkingDirectory": str(mac.home).lstrip("/"), "StandardErrorPath": "dev/null"}
+    mac.bootstrap(RunAtLoad=True, **relative)
+    assert mac.await_start()["cwd"] == str(mac.home)
 
 
 def test_a_job_gets_what_its_plist_asks_for(mac):

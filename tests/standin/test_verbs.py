@@ -5,6 +5,8 @@ import plistlib
 import socket
 import time
 
+import pytest
+
 BROKEN = {
     "missing file": None,
     "no XML": b"<plist",
@@ -132,13 +134,18 @@ def test_signals_are_darwins(mac):
         mac.until(lambda shown=shown: mac.fields().get("last terminating signal") == shown)
 
 
-def test_without_a_daemon_there_is_no_graphical_session(logged_out_mac):
+def test_without_a_daemon_the_answers_are_those_of_the_usual_launchd_without_a_gui(logged_out_mac):
     mac = logged_out_mac
-    assert mac.run("print", mac.domain).rc == 112
-    assert mac.run("bootstrap", mac.domain, "/x.plist").rc == 125
-    assert mac.run("kickstart", mac.target).rc == 112
-    assert mac.run("managername").stdout == "Background\n"
-    assert mac.run("list").stdout == "PID\tStatus\tLabel\n"
+    questions = [
+        ("print", mac.domain), ("print", mac.target), ("bootstrap", mac.domain, "/x.plist"),
+        ("bootout", mac.target), ("kickstart", mac.target), ("kickstart", "-k", mac.target),
+        ("kill", "TERM", mac.target), ("blame", mac.target), ("enable", mac.target),
+        ("disable", mac.target), ("print-disabled", mac.domain), ("managername",), ("list",),
+    ]  # fmt: skip
+    without_daemon = [mac.run(*question) for question in questions]
+    mac.log_in("--profile", "no-gui")
+    assert [mac.run(*question) for question in questions] == without_daemon
+    assert {outcome.rc for outcome in without_daemon} == {0, 112, 125}
 
 
 MALFORMED = [b"\n", b"\0", b"tty\0", b"tty\0relative\0list\0", b"no\0/\0list\0", b"\0/\0list", b"\xff",
@@ -159,6 +166,74 @@ def test_a_malformed_request_harms_nobody(mac, monkeypatch):
                 answer = ""
         assert answer in {"", "64\0\0Malformed request.\n\0"}
     assert mac.run("managername").rc == 0
+    assert "Traceback" not in mac.journal.read_text()
+
+
+def test_a_request_that_is_too_large_is_malformed(mac):
+    for size in (70_000, 500_000):
+        outcome = mac.run("print", f"{mac.domain}/{'x' * size}")
+        assert outcome == mac.outcome(64, "", "Malformed request.\n")
+
+
+DIGITS = "9" * 5000
+STRANGE = [
+    ("error", DIGITS),
+    ("error", "\u0665"),
+    ("print", f"gui/{DIGITS}"),
+    ("print", "gui/\u0665"),
+    ("kill", DIGITS, f"gui/{os.getuid()}/t.x"),
+    ("disable", f"gui/{os.getuid()}/\udcff"),
+    ("enable", f"gui/{os.getuid()}/\x01"),
+    ("bootstrap", f"gui/{os.getuid()}", f"/{DIGITS}"),
+    ("list", "\udcff"),
+    ("\udcff",),
+    ("",),
+]
+STRANGE_KEYS = [
+    {"ProgramArguments": [f"/{DIGITS}"], "RunAtLoad": True},
+    {"ProgramArguments": ["/bin/true"], "StandardErrorPath": f"/{DIGITS}", "RunAtLoad": True},
+    {
+        "ProgramArguments": ["/bin/true"],
+        "Sockets": {"api": {"SockNodeName": "x" * 70, "SockServiceName": "0"}},
+    },
+    {"ProgramArguments": ["/bin/true"], "ThrottleInterval": 1 << 61, "ExitTimeOut": 1 << 61},
+]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_nothing_a_client_sends_makes_a_traceback(logged_out_mac, seed):
+    mac = logged_out_mac
+    mac.log_in(seed=seed)
+    assert mac.bootstrap().rc == 0
+    for request in STRANGE:
+        outcome = mac.run(*request)
+        assert outcome.rc != 0, request
+        assert "gave no answer" not in outcome.stderr, request
+    for number, keys in enumerate(STRANGE_KEYS):
+        path = mac.home / f"{number}.plist"
+        path.write_bytes(plistlib.dumps({"Label": f"t.{number}", **keys}))
+        path.chmod(0o644)
+        assert "gave no answer" not in mac.run("bootstrap", mac.domain, str(path)).stderr, keys
+    huge = path.read_bytes().replace(b"2305843009213693952", b"0x" + b"f" * 20_000)
+    path.write_bytes(huge.replace(b"ExitTimeOut", b"Sockets"))
+    assert "gave no answer" not in mac.run("bootstrap", mac.domain, str(path)).stderr
+    assert "Traceback" not in mac.journal.read_text()
+
+
+def test_a_daemon_that_hangs_up_is_no_missing_session(logged_out_mac, monkeypatch):
+    mac = logged_out_mac
+    mac.state.mkdir()
+    monkeypatch.chdir(mac.state)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("sock")
+        listener.listen()
+        for half_an_answer in (b"", b"0\0Aqua\n"):
+            script = mac.start_script("managername")
+            connection, _ = listener.accept()
+            connection.sendall(half_an_answer)
+            connection.close()
+            assert f"mlxhub-launchd on {mac.state} gave no answer" in script.communicate(timeout=20)[1]
+            assert script.returncode == 5
 
 
 def test_silent_clients_hold_up_nobody(mac, monkeypatch):

@@ -141,6 +141,30 @@ def test_a_python_that_is_gone_is_told_and_repaired(quick_hub: LiveHub) -> None:
     assert not (hub.home / "state/parked/demo.txt").exists()
 
 
+def test_a_plist_of_another_version_is_told_at_once_and_repaired(quick_hub: LiveHub) -> None:
+    hub = quick_hub
+    hub.write("{name: demo, model_path: 'builtin:demo', default: false}")
+    hub.ok("install")
+    label = f"{hub.prefix}.worker.demo"
+    plist = hub.home / "LaunchAgents" / f"{label}.plist"
+    definition = plistlib.loads(plist.read_bytes())
+    definition["ProgramArguments"][-1:] = ["another generation", "--of-another-version"]
+    _launchctl(hub, "bootout", f"gui/{os.getuid()}/{label}")
+    plist.write_bytes(plistlib.dumps(definition))
+
+    refused = hub.run("start-model", "demo")
+    assert refused.returncode == 1
+    assert "does not understand its plist" in refused.stdout + refused.stderr
+    failed = hub.model("demo")
+    assert (failed["process"], failed["last_exit"]) == ("failed", "exit 0")
+    assert "--of-another-version" in failed["error"]
+    assert hub.json("crashes", "demo")["processes"][0]["parked"] == failed["error"]
+
+    hub.ok("install", "--force")
+    hub.ok("start-model", "demo")
+    assert (hub.model("demo")["process"], hub.model("demo")["error"]) == ("running", None)
+
+
 def _launchctl(hub: LiveHub, *arguments: str) -> None:
     client = [sys.executable, "-c", "from mlxhub.cli.launchctl import main; main()"]
     environment = dict(os.environ) | {"MLXHUB_HOME": str(hub.home)}

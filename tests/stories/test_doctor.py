@@ -158,7 +158,7 @@ BREAKS: dict[str, tuple[str, str, str, Break]] = {
         "hub_yaml.state", "fail", "ports.json", lambda hub: _content(hub.home / "state/ports.json", b"{"),
     ),
     "an edit that was not applied": (
-        "agents.written", "warn", 'model "lazy"',
+        "agents.written", "warn", 'Model "lazy"',
         lambda hub: _hub_yaml(hub, DEMO, LAZY.replace("}", ", queue_size: 5}")),
     ),
     "a model that left hub.yaml": (
@@ -175,12 +175,12 @@ BREAKS: dict[str, tuple[str, str, str, Break]] = {
         "agents.file", "fail", "property list", lambda hub: _content(_plist(hub, "worker.lazy"), b"<plist"),
     ),
     "a job switched off": ("agents.disabled", "fail", "worker.lazy", _switched_off),
-    "a job that is not loaded": ("agents.loaded", "fail", 'model "lazy"', _unloaded),
+    "a job that is not loaded": ("agents.loaded", "fail", 'Model "lazy"', _unloaded),
     "a plist of another generation": (
         "agents.loaded", "fail", "another definition",
         lambda hub: _arguments(_plist(hub, "worker.lazy"), generation="0" * 16),
     ),
-    "a process that hangs": ("agents.answer", "", 'model "demo"', _hung),
+    "a process that hangs": ("agents.answer", "", 'Model "demo"', _hung),
     "a parked model": (
         "agents.parked", "fail", "died 5 times",
         lambda hub: _content(hub.home / "state/parked/lazy.txt", b"It died 5 times.\nmore\n"),

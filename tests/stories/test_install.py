@@ -81,10 +81,11 @@ def test_a_reload_restarts_only_what_changed(hub: LiveHub) -> None:
     before = {model["name"]: model["pid"] for model in hub.json("status")["models"]}
     hub.write(DEMO, other.replace("5", "6"), LAZY)
     assert hub.json("reload") == {
-        "started": ["lazy"],
+        "started": [],
         "stopped": [],
         "restarted": ["other"],
         "unchanged": ["demo"],
+        "defined": ["lazy"],
         "failed": [],
         "not_begun": [],
         "warnings": [],

@@ -68,6 +68,15 @@ def test_a_follower_ends_when_nobody_reads_it_any_more(hub: LiveHub, directory: 
     follower.stderr.close()
 
 
+def test_last_words_that_were_cut_off_are_shown(hub: LiveHub, directory: Path) -> None:
+    """As of a process that printed a lot, died, and never got as far as its log."""
+    (directory / "stdio" / "demo.log.1").write_text("noise\nTraceback\nMemoryError\n")
+    (directory / "stdio" / "demo.log").touch()
+    assert hub.ok("logs", "demo", "-n", "2").splitlines()[1:3] == ["Traceback", "MemoryError"]
+    (directory / "stdio" / "demo.log").write_text("again\n")
+    assert hub.ok("logs", "demo", "-n", "2").splitlines()[1:3] == ["MemoryError", "again"]
+
+
 def test_last_words_come_first(hub: LiveHub, directory: Path) -> None:
     assert hub.run("logs", "demo").returncode == 1
     (directory / "stdio" / "demo.log").write_text("Traceback\n")

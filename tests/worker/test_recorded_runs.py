@@ -113,6 +113,17 @@ def test_a_held_port_is_no_death(job: Job) -> None:
     assert (run.reason or "").startswith(f"Port {job.port} is held by pid {first.pid}")
 
 
+def test_a_log_that_cannot_be_opened_is_a_death_that_is_written_down(job: Job) -> None:
+    job.files.log.mkdir()
+    process = job.start()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 1
+    (run,) = read_runs(job.files)
+    assert (run.ending, run.died) == ("exit 1", True)
+    assert str(job.files.log) in (run.reason or "")
+    assert str(job.files.log) in said
+
+
 def test_a_predecessor_that_does_not_go_parks_the_next_one_and_is_named(job: Job) -> None:
     """As a process that the kernel cannot end, with the GPU's memory still in its hands."""
     first = job.started()

@@ -6,18 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlxhub.core.agents import generation_of
-from mlxhub.core.checks import Finding, fail, faults_or, skip, warn
+from mlxhub.core.checks import Finding, fail, faults_or, warn
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import CODE_CHANGED
 from mlxhub.core.plan import Ownership
-from mlxhub.fleet.doctor.found import AgentFound, Found
+from mlxhub.core.restarts import logs_command, start_command, what_to_do
+from mlxhub.errors import LOGIN_ITEMS
+from mlxhub.fleet.doctor.found import AgentFound, Found, unknown_without_hub, unknown_without_launchd
+from mlxhub.launchd.carry_out import PLIST_MODE
 
-PLIST_MODE = 0o644
 _APPLY = "mlxhub plan shows the difference, mlxhub apply carries it out"
-_LOGIN_ITEMS = (
-    "mlxhub install; on a Mac it has to be switched on under System Settings > General > "
-    "Login Items & Extensions"
-)
 _DOWN = (ProcessState.STOPPED, ProcessState.THROTTLED, ProcessState.FAILED)
 
 Judge = Callable[[AgentFound], Finding | None]
@@ -25,19 +23,21 @@ Judge = Callable[[AgentFound], Finding | None]
 
 def written(found: Found) -> list[Finding]:
     if found.hub is None:
-        return [skip("hub.yaml is not usable, so nobody can tell which agents there should be.")]
-    if not any(agent.file for agent in found.agents):
+        return unknown_without_hub("agents there should be")
+    if not any(agent.file or agent.unread for agent in found.agents):
         return [fail("Nothing is installed.", "mlxhub install")]
     return faults_or(map(_written, found.agents), f"{len(found.agents)} plist(s) say what hub.yaml says.")
 
 
 def _written(agent: AgentFound) -> Finding | None:
+    if agent.unread is not None:
+        return fail(f"{agent.title}: {agent.unread}.", "attach the disk on which they lie, or move them away")
     if agent.desired is None or agent.ownership is not Ownership.OURS:
         return None
     if agent.file is None:
-        return fail(f"{agent.name} is not installed: there is no {agent.label}.plist.", "mlxhub install")
+        return fail(f"{agent.title} is not installed: there is no {agent.label}.plist.", "mlxhub install")
     if agent.file.content != agent.desired.plist:
-        return warn(f"{agent.name} is installed otherwise than hub.yaml and this version say.", _APPLY)
+        return warn(f"{agent.title} is installed otherwise than hub.yaml and this version say.", _APPLY)
     return None
 
 
@@ -85,7 +85,7 @@ def _file_rights(agent: AgentFound, uid: int) -> Finding | None:
 
 def leftovers(found: Found) -> list[Finding]:
     if found.hub is None:
-        return [skip("hub.yaml is not usable, so nobody can tell which agents are left over.")]
+        return unknown_without_hub("agents are left over")
     faults = (
         warn(f"{agent.label} is installed, but hub.yaml names no such model any more.", "mlxhub apply")
         for agent in found.agents
@@ -103,12 +103,14 @@ def _loaded(agent: AgentFound) -> Finding | None:
     if state is None or (agent.file is None and not state.loaded):
         return None
     if not state.loaded:
-        return fail(f"{agent.name} is installed, but launchd has not loaded it.", _LOGIN_ITEMS)
+        return fail(
+            f"{agent.title} is installed, but launchd has not loaded it.", f"mlxhub install. {LOGIN_ITEMS}"
+        )
+    if agent.unread is not None:
+        return None
     on_disk = generation_of(agent.file.content) if agent.file and agent.file.content else None
     if state.generation is not None and state.generation != on_disk:
-        return fail(
-            f"launchd runs {agent.name} with another definition than its plist has.", "mlxhub install"
-        )
+        return fail(f"{agent.title} runs with another definition than its plist has.", "mlxhub install")
     return None
 
 
@@ -147,21 +149,21 @@ def _running(agent: AgentFound) -> Finding | None:
     if state is None or agent.parked or not agent.eager or state.process not in _DOWN or state.broken:
         return None
     if state.process is ProcessState.STOPPED and state.last_exit == "exit 0":
-        return warn(f"{agent.name} was stopped and stays so until it is started.", agent.start_command)
+        return warn(
+            f"{agent.title} was stopped and stays so until it is started.", start_command(agent.program)
+        )
     if state.pended:
         return None
     ended = state.last_exit or "launchd does not say how"
     if state.process is ProcessState.THROTTLED:
-        return fail(f"{agent.name} ended ({ended}) and waits for its next start.", agent.logs_command)
-    return fail(f"{agent.name} does not run; its last end: {ended}.", agent.start_command)
+        return fail(
+            f"{agent.title} ended ({ended}) and waits for its next start.", logs_command(agent.program)
+        )
+    return fail(f"{agent.title} does not run; its last end: {ended}.", start_command(agent.program))
 
 
 def parked(found: Found) -> list[Finding]:
-    faults = (
-        fail(agent.parked, f"{agent.logs_command}; then: {agent.start_command}")
-        for agent in found.agents
-        if agent.parked
-    )
+    faults = (fail(agent.parked, what_to_do(agent.program)) for agent in found.agents if agent.parked)
     return faults_or(faults, "No agent was parked for dying too often.")
 
 
@@ -175,20 +177,22 @@ def _startable(agent: AgentFound) -> Finding | None:
         return None
     if state.exit_reason is not None and state.exit_reason.startswith(CODE_CHANGED):
         return fail(
-            f"macOS ended {agent.name}: its program has changed since it was loaded ({state.exit_reason}).",
+            f"{agent.title} was ended by macOS, for its program has changed ({state.exit_reason}).",
             "mlxhub install loads it anew",
         )
     if state.process is ProcessState.FAILED:
-        return fail(f"launchd could not start the program of {agent.name} (spawn failed).", "mlxhub install")
+        return fail(
+            f"{agent.title} has a program that launchd could not start (spawn failed).", "mlxhub install"
+        )
     if state.pended:
         return warn(
-            f"launchd holds the start of {agent.name} back: its session only starts what is asked for.",
-            agent.start_command,
+            f"{agent.title} waits: its session of launchd only starts what is asked for.",
+            start_command(agent.program),
         )
     return None
 
 
 def _each(found: Found, judge: Judge, well: str) -> list[Finding]:
     if found.launchd_fault is not None:
-        return [skip("launchd does not tell: see launchd.session.")]
+        return unknown_without_launchd()
     return faults_or(map(judge, found.agents), well)

@@ -1,5 +1,6 @@
 """Disk: is there room, may we write, and are logs bounded and private?"""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -54,14 +55,16 @@ def logs(found: Found) -> list[Finding]:
 
 def private(found: Found) -> list[Finding]:
     """Logs tell when and for what models are used, state tells paths."""
-    directories = [found.paths.logs, found.paths.state]
-    places = [path for path in [*directories, *log_files(found.paths.logs)] if path.exists()]
-    faults = (
-        warn(f"Others may read {path}.", f"chmod go= '{path}'")
-        for path in places
-        if path.stat().st_mode & 0o077
-    )
+    places = [found.paths.logs, found.paths.state, *log_files(found.paths.logs)]
+    faults = (warn(f"Others may read {path}.", f"chmod go= '{path}'") for path in places if _is_open(path))
     return faults_or(faults, "Nobody else can read logs and state.")
+
+
+def _is_open(path: Path) -> bool:
+    """Not what is gone: logs are rotated and dropped while somebody looks."""
+    with contextlib.suppress(OSError):
+        return bool(path.stat().st_mode & 0o077)
+    return False
 
 
 def _cache(found: Found) -> Path:

@@ -1,12 +1,14 @@
 """Every check by its id, and making them: one that breaks or hangs says so and spoils no other."""
 
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 
 from mlxhub.core.checks import Check, Finding, fail
 from mlxhub.fleet.doctor import agents, disk, hub_yaml, mac, memory, models, ports, programs, session
+from mlxhub.fleet.doctor.asking import answer_within, begin
 from mlxhub.fleet.doctor.found import Found
-from mlxhub.fleet.doctor.gather import begin
 
 CHECK_SECONDS = 20.0
 
@@ -50,7 +52,6 @@ CHECKS: Mapping[str, MakeCheck] = {
     "mac.priority": mac.priority,
     "mac.sleep": mac.sleep,
     "mac.headless": mac.headless,
-    "mac.login_items": mac.login_items,
 }
 
 
@@ -58,18 +59,18 @@ def examine(
     found: Found, checks: Mapping[str, MakeCheck] = CHECKS, seconds: float = CHECK_SECONDS
 ) -> list[Check]:
     """All at once; each may take so many seconds."""
-    with ThreadPoolExecutor(len(checks), "doctor") as threads:
-        made = threads.map(lambda check: _make(check, found, seconds), checks.values())
-        return [
-            Check(name, finding.status, finding.text, finding.fix)
-            for name, findings in zip(checks, made, strict=True)
-            for finding in findings
-        ]
-
-
-def _make(check: MakeCheck, found: Found, seconds: float) -> list[Finding]:
+    deadline = time.monotonic() + seconds
+    asked = {name: begin(partial(check, found)) for name, check in checks.items()}
     late = [fail(f"This check did not finish within {seconds:g} s.", "try again; if it stays so, report it")]
+    return [
+        Check(name, finding.status, finding.text, finding.fix)
+        for name, answer in asked.items()
+        for finding in _made(answer, deadline - time.monotonic(), late)
+    ]
+
+
+def _made(answer: Future[list[Finding]], seconds: float, late: list[Finding]) -> list[Finding]:
     try:
-        return begin(lambda: check(found))(seconds, late)
+        return answer_within(seconds, answer, late)
     except Exception as error:  # noqa: BLE001 - the top of one check: the others go on
         return [fail(f"This check itself broke: {type(error).__name__}: {error}", "report this as a fault")]

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlxhub.core.agents import RenderedAgent, model_of
+from mlxhub.core.checks import Finding, skip
 from mlxhub.core.config import HubConfig
 from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Ownership
+from mlxhub.core.restarts import CONTROLLER, title
 from mlxhub.errors import Fault
 from mlxhub.files.machine import Machine
 from mlxhub.files.probes import CheckpointSeen
@@ -45,7 +47,7 @@ class AgentFound:
 
     `desired` is None where hub.yaml asks for no such agent or cannot be read; `file` where there is none;
     `state` where launchd says nothing; `disabled` where it does not say that. `parked`: why it stays down.
-    `ownership` is that of the file.
+    `ownership` is that of the file. `unread`: why nobody knows of file and note.
     """
 
     label: str
@@ -55,6 +57,7 @@ class AgentFound:
     disabled: bool | None
     parked: str | None
     ownership: Ownership
+    unread: str | None = None
 
     @property
     def eager(self) -> bool:
@@ -62,19 +65,14 @@ class AgentFound:
         return self.file is not None and self.file.properties.get("RunAtLoad") is True
 
     @property
-    def name(self) -> str:
-        """As people call it."""
-        model = model_of(self.label)
-        return "the controller" if model is None else f'model "{model}"'
+    def program(self) -> str:
+        """As files, commands and notes name it: a model's name, or the controller."""
+        return model_of(self.label) or CONTROLLER
 
     @property
-    def start_command(self) -> str:
-        model = model_of(self.label)
-        return "mlxhub start" if model is None else f"mlxhub start-model {model}"
-
-    @property
-    def logs_command(self) -> str:
-        return f"mlxhub logs {model_of(self.label) or 'controller'}"
+    def title(self) -> str:
+        """As a sentence about it begins."""
+        return title(self.program)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +88,8 @@ class Answers:
 class Found:
     """`faults` are those of hub.yaml. With them, `hub` and `config` are what was last applied, or None.
 
-    `launchd_fault`: why launchd tells nothing. `checkpoints` by model, for those that lie in a directory;
-    `locations` by model: where that is, or the Hugging Face repo id of one that is not in the cache.
+    `launchd_fault`: why launchd tells nothing. `checkpoints` by model, but those that are in no cache.
+    `locations` by model: its directory, or the repo id of one of which nobody knows the directory.
     """
 
     machine: Machine
@@ -114,3 +112,17 @@ class Found:
             for agent in self.agents
             if agent.state is not None and agent.state.pid is not None
         }
+
+    @property
+    def controller_pid(self) -> int | None:
+        """As launchd says."""
+        return None if self.hub is None else self.own_pids.get(self.hub.controller_label)
+
+
+def unknown_without_hub(which: str) -> list[Finding]:
+    """For a check that compares with hub.yaml, where there is none to compare with."""
+    return [skip(f"hub.yaml is not usable, so nobody can tell which {which}.")]
+
+
+def unknown_without_launchd() -> list[Finding]:
+    return [skip("launchd does not tell: see launchd.session.")]

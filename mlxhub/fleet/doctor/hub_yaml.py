@@ -38,5 +38,5 @@ def _rights(path: Path, status: os.stat_result, uid: int) -> Finding | None:
 
 def state(found: Found) -> list[Finding]:
     if found.state_fault is not None:
-        return [fail(found.state_fault, "move the file away, then: mlxhub install")]
+        return [fail(found.state_fault, "move the file away, or attach its disk; then: mlxhub install")]
     return [ok(f"What mlxhub wrote down in {found.paths.state} can be read.")]

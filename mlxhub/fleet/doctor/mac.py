@@ -69,25 +69,3 @@ def judge_headless(file_vault: bool, automatic_login: bool) -> Finding:
         return ok("After a restart this Mac logs in by itself, and its models run.")
     why = "FileVault is on" if file_vault else "automatic login is off"
     return ok(f"After a restart nothing runs until somebody logs in at the screen ({why}).")
-
-
-@_on_a_mac
-def login_items(found: Found) -> list[Finding]:
-    if found.launchd_fault is not None:
-        return [skip("launchd does not tell: see launchd.session.")]
-    missing = [
-        agent.label
-        for agent in found.agents
-        if agent.file is not None
-        and agent.state is not None
-        and not agent.state.loaded
-        and not agent.disabled
-    ]
-    faults = [
-        warn(
-            f"{label} has a plist, is not disabled, and is not loaded: perhaps it is switched off.",
-            "System Settings > General > Login Items & Extensions: switch mlxhub on, then: mlxhub install",
-        )
-        for label in missing
-    ]
-    return faults_or(faults, "No agent seems to be switched off under Login Items.")

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 from mlxhub.core.checks import Finding, fail, faults_or, skip, warn
-from mlxhub.fleet.doctor.found import Found
+from mlxhub.fleet.doctor.found import Found, unknown_without_hub
 
-NO_MODELS = "hub.yaml is not usable, so nobody can tell which models there should be."
 _GUARDED = ("Desktop", "Documents", "Downloads")
 
 
 def files(found: Found) -> list[Finding]:
     if found.config is None:
-        return [skip(NO_MODELS)]
+        return unknown_without_hub("models there should be")
     faults = (
         fail(
             f'Model "{name}" cannot be loaded from {found.locations[name]}: {seen.fault}.',
@@ -25,7 +24,7 @@ def files(found: Found) -> list[Finding]:
 
 def cached(found: Found) -> list[Finding]:
     if found.config is None:
-        return [skip(NO_MODELS)]
+        return unknown_without_hub("models there should be")
     faults = (
         fail(f'Model "{name}": {repo} is not in the Hugging Face cache.', f"hf download {repo}")
         for name, repo in found.locations.items()

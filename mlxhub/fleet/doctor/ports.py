@@ -7,12 +7,13 @@ import psutil
 from mlxhub.core.agents import controller_address, model_of
 from mlxhub.core.checks import Finding, fail, faults_or, skip, warn
 from mlxhub.core.observed import PortHolder
+from mlxhub.core.restarts import logs_command, title
 from mlxhub.errors import PortHeld
 from mlxhub.files.ports import port_holder
-from mlxhub.fleet.doctor.found import Found
-from mlxhub.fleet.hub import HubModel
+from mlxhub.fleet.doctor.found import Found, unknown_without_hub, unknown_without_launchd
 
-_NO_HUB = "hub.yaml is not usable, so nobody can tell which ports there should be."
+_WHY_NOT = "see launchd.session and agents.answer"
+_AGAIN = "try again; if it stays so, report it"
 _FREE_IT = "end that process, or give hub.yaml another port for this"
 _KNOWN = {
     1234: "LM Studio",
@@ -28,28 +29,31 @@ LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 def held(found: Found) -> list[Finding]:
     if found.hub is None or found.config is None:
-        return [skip(_NO_HUB)]
+        return unknown_without_hub("ports there should be")
     host, port = found.config.host, found.config.port
     holder = port_holder(port, host)
     faults = [_held("The controller", port, None if holder and _is_our_controller(holder, found) else holder)]
-    faults += [_model_held(found, model) for model in found.hub.models.values()]
-    return faults_or(faults, f"The {len(faults)} port(s) of this hub are free or ours.")
+    models = [model for model in found.hub.models.values() if model.name in found.answers.facts]
+    faults += [
+        _held(title(model.name), model.port, found.answers.facts[model.name].holder) for model in models
+    ]
+    findings = faults_or(faults, f"The {len(faults)} port(s) of this hub are free or ours.")
+    unseen = [name for name in found.hub.models if name not in found.answers.facts]
+    if unseen:
+        findings.append(skip(f"Nobody could look at those of {', '.join(unseen)}: {_WHY_NOT}."))
+    return findings
 
 
 def _is_our_controller(holder: PortHolder, found: Found) -> bool:
     """Where launchd says nothing, its command line has to do: it names our hub.yaml."""
-    if found.answers.controller_pid is not None or holder.pid in found.own_pids.values():
+    if found.answers.controller_pid is not None:
+        return True
+    if holder.pid is not None and holder.pid == found.controller_pid:
         return True
     try:
         return holder.pid is not None and str(found.paths.config) in psutil.Process(holder.pid).cmdline()
     except psutil.Error:
         return False
-
-
-def _model_held(found: Found, model: HubModel) -> Finding | None:
-    """Where nobody could ask launchd, whoever answers may be ours."""
-    facts = found.answers.facts.get(model.name)
-    return None if facts is None else _held(f'Model "{model.name}"', model.port, facts.holder)
 
 
 def _held(who: str, port: int, holder: PortHolder | None) -> Finding | None:
@@ -60,7 +64,7 @@ def _held(who: str, port: int, holder: PortHolder | None) -> Finding | None:
 
 def known(found: Found) -> list[Finding]:
     if found.hub is None or found.config is None:
-        return [skip(_NO_HUB)]
+        return unknown_without_hub("ports there should be")
     ports = {"the controller": found.config.port}
     ports |= {f'model "{model.name}"': model.port for model in found.hub.models.values()}
     faults = (
@@ -73,8 +77,8 @@ def known(found: Found) -> list[Finding]:
 
 def answering(found: Found) -> list[Finding]:
     if found.launchd_fault is not None:
-        return [skip("launchd does not tell what runs: see launchd.session.")]
-    faults: list[Finding | None] = [fail(fault, "report this as a fault") for fault in found.answers.faults]
+        return unknown_without_launchd()
+    faults: list[Finding | None] = [fail(fault, _AGAIN) for fault in found.answers.faults]
     if not found.own_pids and not faults:
         return [skip("Nothing runs.")]
     for agent in found.agents:
@@ -84,14 +88,14 @@ def answering(found: Found) -> list[Finding]:
             continue
         answers = found.answers.controller_pid if model is None else _answering_pid(found, model)
         if answers != pid:
-            faults.append(_silent(agent.name, pid, _age_seconds(pid), agent.logs_command))
+            faults.append(_silent(agent.title, pid, _age_seconds(pid), logs_command(agent.program)))
     return faults_or(faults, f"All {len(found.own_pids)} running process(es) answer on their ports.")
 
 
-def _silent(name: str, pid: int, age_seconds: float, logs_command: str) -> Finding | None:
+def _silent(who: str, pid: int, age_seconds: float, fix: str) -> Finding | None:
     if age_seconds < _START_SECONDS:
-        return warn(f"{name} was started {age_seconds:.0f} s ago and does not answer yet.", "wait a little")
-    return fail(f"{name} runs (pid {pid}) and does not answer on its port.", logs_command)
+        return warn(f"{who} was started {age_seconds:.0f} s ago and does not answer yet.", "wait a little")
+    return fail(f"{who} runs (pid {pid}) and does not answer on its port.", fix)
 
 
 def _answering_pid(found: Found, model: str) -> int | None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mlxhub.core.checks import Finding, fail, faults_or, ok, skip, warn
-from mlxhub.files.launcher import damaged_launchers
+from mlxhub.files.launcher import START_CHECK, damaged_launchers
 from mlxhub.files.probes import ask_program
 from mlxhub.fleet.doctor.found import Found
 
@@ -23,7 +23,7 @@ def python(found: Found) -> list[Finding]:
 
 
 def _starts(program: str) -> Finding | None:
-    answer = ask_program((program, "-I", "-c", "import mlxhub"), _START_SECONDS)
+    answer = ask_program((program, "-I", "-c", START_CHECK), _START_SECONDS)
     if answer.code == 0:
         return None
     said = answer.output.splitlines()[-1] if answer.output else f"exit {answer.code}"
