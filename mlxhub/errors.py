@@ -122,7 +122,10 @@ class HubError(MlxhubError):
 
 class ControllerDown(HubError):
     def __init__(self, url: str) -> None:
-        super().__init__(f"The controller does not answer at {url}. Start it with: mlxhub start")
+        super().__init__(
+            f"The controller does not answer at {url}. Start it with: mlxhub start "
+            "(if it hangs: mlxhub stop, then mlxhub start)"
+        )
         self.url = url
 
 

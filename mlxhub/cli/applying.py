@@ -62,7 +62,9 @@ def _refuse_held_port(local: LocalHub, launchd: Launchd) -> None:
         return
     # Controllers first: mostly it is the one that runs, and each inspection is a process.
     labels = sorted(installed_agents(local.paths), key=lambda label: model_of(label) is not None)
-    if holder.pid is None or all(launchd.inspect(label).pid != holder.pid for label in labels):
+    # A system may keep the holder's pid to itself: then a controller of ours that runs is believed to be it.
+    ours = (launchd.inspect(label).pid for label in labels)
+    if not any(pid is not None and holder.pid in (pid, None) for pid in ours):
         raise PortHeld(local.config.port, holder.pid, holder.command)
 
 

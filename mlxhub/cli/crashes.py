@@ -17,7 +17,8 @@ from mlxhub.core.config import HubConfig
 from mlxhub.core.paths import Paths, RunFiles
 from mlxhub.core.restarts import CONTROLLER, Run, noticed, title
 from mlxhub.errors import LaunchdError, StateUnreadable, UnknownModel
-from mlxhub.files.runs import EVIDENCE_LINES, is_alive, parked_reason, read_runs, tail
+from mlxhub.files.log_reading import tail
+from mlxhub.files.runs import EVIDENCE_LINES, is_alive, parked_reason, read_runs
 from mlxhub.launchd.contract import Launchd
 
 _SHOWN = 10

@@ -22,7 +22,12 @@ _LOOK_EVERY_MS = 300
 @click.argument("model", default="controller")
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until ctrl-c.")
 @click.option(
-    "-n", "--lines", default=50, show_default=True, type=click.IntRange(0), help="Begin with so many."
+    "-n",
+    "--lines",
+    default=50,
+    show_default=True,
+    type=click.IntRange(0, 1_000_000),
+    help="Begin with so many.",
 )
 @click.pass_obj
 def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:

@@ -39,7 +39,9 @@ def models_table(models: Sequence[ModelView]) -> None:
             view.last_exit or "-",
             "-" if view.unload_at is None else duration(view.unload_at - now),
         )
-    Console(width=None if sys.stdout.isatty() else _FILE_WIDTH, highlight=False).print(table)
+    Console(
+        width=None if sys.stdout is not None and sys.stdout.isatty() else _FILE_WIDTH, highlight=False
+    ).print(table)
 
 
 def duration(seconds: float) -> str:

@@ -64,7 +64,9 @@ def _purge(machine: Machine) -> None:
     """Only directories that are ours by name; a log_path of the user's own choice is not."""
     _purge_state(machine.paths)
     shutil.rmtree(machine.paths.logs, ignore_errors=True)
-    machine.paths.config.unlink(missing_ok=True)
+    config = machine.paths.config
+    for file in (config, *config.parent.glob(f"{config.name}.before-*")):
+        file.unlink(missing_ok=True)
 
 
 def _purge_state(paths: Paths) -> None:

@@ -73,9 +73,11 @@ class HubClient:
             if method == "GET":
                 response = self._client.get(path, timeout=timeout)
             else:
+                # A controller that hangs is told from one that takes its time.
+                self._client.get("/livez", timeout=STATUS_SECONDS)
                 response = self._client.post(path, json={}, timeout=timeout)
         except httpx.TransportError as error:
-            if isinstance(error, httpx.ReadTimeout) and method != "GET":
+            if isinstance(error, httpx.ReadTimeout) and error.request.method != "GET":
                 raise StillUnderWay(path.rpartition("/")[2], seconds) from error
             raise ControllerDown(self._base_url) from error
         if response.status_code != 200:

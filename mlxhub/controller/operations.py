@@ -17,6 +17,7 @@ from mlxhub.core.agents import BY_HAND
 from mlxhub.core.observed import AgentState
 from mlxhub.core.repair import Repair
 from mlxhub.errors import ConfigError, Fault, MlxhubError
+from mlxhub.files.runs import make_new_beginning
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.processes import refuse_parked, start_process, stop_process
 from mlxhub.fleet.workers import Workers
@@ -187,6 +188,8 @@ class Operations:
     async def _restart(self, name: str) -> str:
         async with self._changing[name]:
             model = self._hub.value.named(name)
+            # What would keep it from starting keeps it from being stopped for that.
+            await asyncio.to_thread(make_new_beginning, model.run_files)
             await self._stop_now(model)
             status = await self._start_now(model, enable=True)
         return f'Model "{name}" runs again (pid {status.pid}).'

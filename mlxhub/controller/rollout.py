@@ -17,7 +17,7 @@ from mlxhub.launchd.contract import Launchd
 # A restart, the longest change of one model, takes a stop and a start.
 CHANGING_SECONDS = STOP_SECONDS + START_SECONDS + 30.0
 # A stage is left when its models were looked at; launchd has deadlines of its own for that.
-_HAND_OVER_SECONDS = CHANGING_SECONDS + 120.0
+_HAND_OVER_SECONDS = 120.0
 _T = TypeVar("_T")
 
 
@@ -69,12 +69,13 @@ class Rollout:
     @asynccontextmanager
     async def _stage(self, names: list[str]) -> AsyncIterator[None]:
         async with AsyncExitStack() as locks:
-            for name in names:
-                try:
-                    async with asyncio.timeout(self._changing_seconds):
+            name = ""
+            try:
+                async with asyncio.timeout(self._changing_seconds):
+                    for name in names:
                         await locks.enter_async_context(self._changing[name])
-                except TimeoutError:
-                    raise ModelChanging(name, self._changing_seconds) from None
+            except TimeoutError:
+                raise ModelChanging(name, self._changing_seconds) from None
             self._accept()
             self._staged.update(names)
             failed: set[str] = set(names)
@@ -85,8 +86,10 @@ class Rollout:
                 failed = set(self._names_of(error.failures))
                 raise
             finally:
-                anew = [name for name in names if name not in failed or await self._is_anew(name)]
-                self._take(anew)
+                anew = await asyncio.gather(*(self._is_anew(name) for name in failed))
+                self._take(
+                    {*names} - {name for name, is_anew in zip(failed, anew, strict=True) if not is_anew}
+                )
                 await asyncio.gather(*(self._look(name) for name in names))
 
     def _accept(self) -> None:
@@ -125,8 +128,12 @@ class Rollout:
         return sorted(names[label] for label in labels if label in names)
 
     def _on_loop(self, work: Coroutine[object, object, _T]) -> _T:
-        limit = self._changing_seconds + _HAND_OVER_SECONDS
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(limit)
+        """A step of a stage that takes too long is broken off, so that it keeps no lock."""
+        step = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return step.result(self._changing_seconds + _HAND_OVER_SECONDS)
+        finally:
+            step.cancel()
 
 
 def partly(old: Hub, new: Hub, taken: set[str]) -> Hub:

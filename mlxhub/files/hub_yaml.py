@@ -5,10 +5,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter
 
+from mlxhub.core.agents import model_of
 from mlxhub.core.config import HubConfig, Port, parse_config
+from mlxhub.core.differences import port_of
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
 from mlxhub.errors import ConfigError, Fault
+from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import is_free
 from mlxhub.files.probes import are_directories
 from mlxhub.files.state import hold_lock, read_state, remove_leftovers, write_state
@@ -47,20 +50,40 @@ def read_hub_text(path: Path) -> str:
 
 def known_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
     """The port of every model as far as promised, else the one it would get now."""
-    remembered = read_state(paths.ports, _PORTS, {})
-    return assign_ports(config, remembered, is_free)
+    return assign_ports(config, _remembered(paths), is_free)
 
 
 def promised_ports(config: HubConfig, paths: Paths) -> dict[str, int]:
     """The port of every model. A new promise is written down before anybody relies on it."""
     with hold_lock(paths.ports.with_suffix(".lock")):
         remove_leftovers(paths.ports)
-        remembered = read_state(paths.ports, _PORTS, {})
+        remembered = _remembered(paths)
         ports = assign_ports(config, remembered, is_free)
         promises = {model.name: ports[model.name] for model in config.models if model.port is None}
-        if not promises.items() <= remembered.items():
+        unwritten = promises and not paths.ports.exists()
+        if unwritten or not promises.items() <= remembered.items():
             write_state(paths.ports, _PORTS, remembered | promises)
     return ports
+
+
+def _remembered(paths: Paths) -> dict[str, int]:
+    """Were the promises lost, the plists still say what they were."""
+    remembered = read_state(paths.ports, _PORTS, {})
+    if remembered or paths.ports.exists():
+        return remembered
+    ports: dict[str, int] = {}
+    for label, plist in installed_agents(paths).items():
+        name, port = model_of(label), _port_in(plist)
+        if name is not None and port is not None and port not in ports.values():
+            ports[name] = port
+    return ports
+
+
+def _port_in(plist: Path) -> int | None:
+    try:
+        return port_of(plist.read_bytes())
+    except OSError:
+        return None
 
 
 def missing_models(config: HubConfig, paths: Paths, home: Path) -> list[str]:

@@ -6,7 +6,6 @@ Neither belongs to the controller: a worker decides for itself, also where no co
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -14,6 +13,7 @@ from pydantic import TypeAdapter
 from mlxhub.core.paths import RunFiles
 from mlxhub.core.restarts import Run, forgiven
 from mlxhub.errors import StateUnreadable
+from mlxhub.files.log_reading import tail
 from mlxhub.files.state import make_private_directory, read_state, remove_file, write_atomically, write_state
 
 EVIDENCE_LINES = 20
@@ -21,7 +21,6 @@ EVIDENCE_LINES = 20
 LAUNCHER_MARK = "Written by the launcher."
 # Where launcher/launch.sh tells what it becomes which note keeps that down.
 NOTE_VARIABLE = "MLXHUB_NOTE"
-_TAIL_BYTES = 32_768
 _RUNS = TypeAdapter(tuple[Run, ...])
 
 
@@ -121,15 +120,3 @@ def is_alive(files: RunFiles) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def tail(path: Path, lines: int) -> list[str]:
-    """The last lines of a file that may be large; none where there is no such file."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-        return _printable(file.read().decode(errors="replace").splitlines()[-lines:])
-    return []
-
-
-def _printable(lines: Iterable[str]) -> list[str]:
-    return [line.rstrip() for line in lines]

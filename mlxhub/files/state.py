@@ -77,6 +77,8 @@ def remove_leftovers(path: Path) -> None:
 def read_state(path: Path, adapter: TypeAdapter[T], default: T) -> T:
     """The default where there is no file. Raises StateUnreadable where there is one that makes no sense."""
     try:
+        if path.exists() and not path.is_file():
+            raise StateUnreadable(str(path), "it is not a file")  # reading a FIFO would never end
         return adapter.validate_json(path.read_bytes())
     except FileNotFoundError:
         return default

@@ -244,6 +244,41 @@ def test_what_changed_in_an_unfinished_rollout_must_be_ready_before_more_is_inte
         assert plan.down == ("worker.a",)
 
 
+def test_a_lazy_agent_that_changed_and_died_must_be_ready_before_more_is_interrupted() -> None:
+    lazy, eager = agent("worker.a", 2, eager=False), agent("worker.b", 2, eager=True)
+    desired = {"worker.a": lazy, "worker.b": eager}
+
+    def first_stage(last_exit: str | None, *, proven: str = "old") -> Stage:
+        state = AgentState("worker.a", ProcessState.STOPPED, generation=lazy.generation, last_exit=last_exit)
+        world = {
+            "worker.a": ObservedAgent(lazy.plist, state),
+            "worker.b": observed("worker.b", b"old", ProcessState.RUNNING, "old"),
+        }
+        return make_plan(desired, world, proven={"worker.a": proven}).stages[0]
+
+    assert first_stage("exit 1") == Stage((Kickstart("worker.a"),), awaits=("worker.a",), gates=True)
+    for nothing_wrong in (first_stage("exit 0"), first_stage(None), first_stage("exit 1", proven="g2False")):
+        assert nothing_wrong.labels == ("worker.b",)
+
+
+@given(agents, st.sampled_from([ProcessState.UNKNOWN, ProcessState.STOPPING, ProcessState.STARTING]))
+def test_what_may_have_a_process_is_started_again_and_waited_for(
+    wanted: RenderedAgent, process: ProcessState
+) -> None:
+    found = observed(wanted.label, b"old", process, "old")
+    plan = make_plan({wanted.label: wanted}, {wanted.label: found})
+    (stage,) = plan.stages
+    assert stage.steps[-2:] == (Bootstrap(wanted.label, wanted.generation), Kickstart(wanted.label))
+    assert (stage.awaits, stage.gates) == ((wanted.label,), True)
+    assert plan.differences[wanted.label].effect is Effect.RESTARTS
+    assert make_plan({}, {wanted.label: found}).differences[wanted.label].effect is Effect.STOPS
+
+
+def test_a_label_that_is_nowhere_any_more_takes_no_step() -> None:
+    nowhere = observed("worker.a", None, ProcessState.NOT_INSTALLED, None)
+    assert make_plan({}, {"worker.a": nowhere}).stages == ()
+
+
 def test_one_that_keeps_itself_down_counts_as_down_and_one_that_was_stopped_does_not() -> None:
     wanted = agent("worker.a", 1, eager=True)
     stopped = AgentState("worker.a", ProcessState.STOPPED, generation=wanted.generation, last_exit="exit 0")

@@ -68,11 +68,11 @@ def test_five_are_kept_with_the_one_in_force_and_the_last_good_among_them(
     events: list[tuple[str, bool, bool]],
 ) -> None:
     history = History()
-    for text, good, steps_back in events:
-        target = history.before(text) if steps_back else None
+    for edited, good, steps_back in events:
+        target = history.before(edited) if steps_back else None
         if target is not None:
             history = history.returning(target.number)
-            text = target.hub_yaml
+        text = edited if target is None else target.hub_yaml
         before = history.proven if target is None else target.definitions
         history = history.applied(text, {"a": text}, good=good, time=0.0)
         assert len(history.generations) <= KEPT

@@ -2,6 +2,7 @@
 
 import json
 import os
+import plistlib
 import socket
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 from mlxhub.core.paths import Paths
 from mlxhub.errors import ConfigError, StateUnreadable
 from mlxhub.files import hub_yaml
-from mlxhub.files.hub_yaml import missing_models, promised_ports, read_hub_yaml
+from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_yaml
+from mlxhub.files.manifest import record
 from mlxhub.files.ports import is_free, port_holder
 
 
@@ -43,6 +45,31 @@ def test_ports_are_kept_when_models_come_and_go(paths: Paths) -> None:
     assert second["b"] == first["b"]
     assert second["c"] not in first.values()
     assert json.loads(paths.ports.read_text()) == first | second
+
+
+def test_lost_promises_are_read_from_the_plists(paths: Paths) -> None:
+    write(paths, "a", "b")
+    promised = promised_ports(read_hub_yaml(paths.config), paths)
+    paths.agents.mkdir()
+    for name, port in promised.items():
+        plist = paths.plist(f"io.mlxhub.worker.{name}")
+        arguments = ["mlxhub-worker", "worker", "--settings", json.dumps({"name": name, "port": port})]
+        content = plistlib.dumps({"Label": plist.stem, "ProgramArguments": arguments})
+        record(paths, plist, content, label=plist.stem)
+        plist.write_bytes(content)
+    paths.ports.unlink()
+    with socket.create_server(("127.0.0.1", promised["a"])):  # our worker, which runs
+        assert known_ports(read_hub_yaml(paths.config), paths) == promised
+        assert promised_ports(read_hub_yaml(paths.config), paths) == promised
+    assert json.loads(paths.ports.read_text()) == promised
+
+
+def test_a_state_file_that_is_no_file_is_named_and_not_waited_for(paths: Paths) -> None:
+    write(paths, "a")
+    paths.state.mkdir()
+    os.mkfifo(paths.ports)
+    with pytest.raises(StateUnreadable, match="not a file"):
+        known_ports(read_hub_yaml(paths.config), paths)
 
 
 def test_a_new_promise_avoids_a_port_that_is_held_and_an_old_one_stays(paths: Paths) -> None:

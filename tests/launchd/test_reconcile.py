@@ -1,61 +1,23 @@
 """Carrying a plan out on disk and in launchd: cut short anywhere, refused in part, and on another's label."""
 
 import plistlib
-import threading
 from pathlib import Path
 
 import pytest
 
-from mlxhub.core.agents import RenderedAgent
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Change
-from mlxhub.errors import LaunchctlFailed, NoSession, PlanRefused, WorkerSilent
-from mlxhub.files.generations import remember
+from mlxhub.errors import (
+    LockTimeout,
+    NoSession,
+    PlanRefused,
+)
 from mlxhub.files.manifest import installed_agents, written_files
-from mlxhub.launchd.carry_out import Applied, AwaitReady
-from mlxhub.launchd.reconcile import reconcile
+from mlxhub.files.state import hold_lock
+from mlxhub.launchd.carry_out import Applied
+from mlxhub.launchd.reconcile import find_plan
 from tests.fakes.launchd import FakeLaunchd
-
-
-def agents(paths: Paths, *labels: str, generation: str = "g1") -> dict[str, RenderedAgent]:
-    made = {}
-    for label in labels:
-        properties = {
-            "Label": label,
-            "ProgramArguments": ["/bin/true", "--generation", generation],
-            "KeepAlive": {"SuccessfulExit": False},
-            "WorkingDirectory": str(paths.working_directory),
-            "StandardOutPath": str(paths.logs / "stdio" / f"{label}.log"),
-        }
-        made[label] = RenderedAgent(label, plistlib.dumps(properties), generation, eager=True)
-    return made
-
-
-def ready(_label: str) -> None:
-    """Nothing to wait for: these agents have no programs."""
-
-
-def bring(
-    desired: dict[str, RenderedAgent],
-    paths: Paths,
-    launchd: FakeLaunchd | None,
-    *,
-    await_ready: AwaitReady = ready,
-    force: bool = False,
-) -> Applied:
-    return reconcile(
-        desired, owns=lambda _label: True, paths=paths, launchd=launchd, await_ready=await_ready, force=force
-    )
-
-
-def assert_as_desired(desired: dict[str, RenderedAgent], paths: Paths, launchd: FakeLaunchd) -> None:
-    assert {path.stem: path.read_bytes() for path in paths.agents.iterdir()} == {
-        label: agent.plist for label, agent in desired.items()
-    }
-    assert {label: job.generation for label, job in launchd.jobs.items()} == {
-        label: agent.generation for label, agent in desired.items()
-    }
-    assert installed_agents(paths).keys() == desired.keys()
+from tests.launchd.reconciling import agents, assert_as_desired, bring
 
 
 def test_install_change_and_uninstall_are_one_function(paths: Paths) -> None:
@@ -112,82 +74,6 @@ def test_what_was_cut_short_is_finished_by_the_next_run(paths: Paths, calls: int
     assert_as_desired(wanted, paths, launchd)
     launchd.calls_left = 0
     assert bring(wanted, paths, launchd).plan.stages == ()
-
-
-def refusing(refused: str) -> FakeLaunchd:
-    class Refusing(FakeLaunchd):
-        def bootstrap(self, plist: Path, label: str, generation: str) -> None:
-            if label == refused:
-                raise LaunchctlFailed(f"launchctl bootstrap of {label}", 5, "Switched off in Login Items.")
-            super().bootstrap(plist, label, generation)
-
-    return Refusing()
-
-
-def test_an_addition_that_fails_does_not_keep_the_others_from_starting(paths: Paths) -> None:
-    launchd = refusing("a")
-    applied = bring(agents(paths, "a", "b"), paths, launchd)
-    assert {label: str(error) for label, error in applied.failed.items()} == {
-        "a": "launchctl bootstrap of a failed (launchctl said 5). Switched off in Login Items."
-    }
-    assert (applied.done, applied.not_begun) == ({"b": Change.ADD}, ())
-    assert launchd.jobs.keys() == {"b"}
-
-
-def test_additions_start_together(paths: Paths) -> None:
-    """Each is ready only when three others wait beside it."""
-    together = threading.Barrier(4)
-
-    def await_ready(_label: str) -> None:
-        together.wait(timeout=10)
-
-    applied = bring(agents(paths, *"abcdefgh"), paths, FakeLaunchd(), await_ready=await_ready)
-    assert set(applied.done) == set("abcdefgh")
-
-
-def test_running_agents_change_one_at_a_time_each_ready_before_the_next(paths: Paths) -> None:
-    launchd = FakeLaunchd()
-    bring(agents(paths, "a", "b"), paths, launchd)
-    launchd.calls.clear()
-    events: list[tuple[str, str]] = []
-
-    def await_ready(label: str) -> None:
-        launchd.calls.append(("ready", label))
-
-    bring(agents(paths, "a", "b", generation="g2"), paths, launchd, await_ready=await_ready)
-    events = [call for call in launchd.calls if call[0] in ("bootout", "bootstrap", "ready")]
-    assert events == [
-        ("bootout", "a"),
-        ("bootstrap", "a"),
-        ("ready", "a"),
-        ("bootout", "b"),
-        ("bootstrap", "b"),
-        ("ready", "b"),
-    ]
-
-
-def test_a_change_that_does_not_become_ready_ends_the_rollout_and_the_next_run_goes_on(paths: Paths) -> None:
-    launchd = FakeLaunchd()
-    first = agents(paths, "a", "b")
-    bring(first, paths, launchd)
-    remember(paths, "one", {label: agent.generation for label, agent in first.items()}, good=True, time=0.0)
-    before = launchd.jobs["b"].pid
-    broken = True
-
-    def await_ready(label: str) -> None:
-        if broken and label == "a":
-            raise WorkerSilent("a", "it says nothing.")
-
-    second = agents(paths, "a", "b", "c", generation="g2")
-    for _ in range(2):  # what failed is waited for again before anything else is interrupted
-        applied = bring(second, paths, launchd, await_ready=await_ready)
-        assert applied.failed.keys() == {"a"}
-        assert applied.not_begun == ("b", "c")
-        assert launchd.jobs["b"].pid == before
-    broken = False
-    applied = bring(second, paths, launchd, await_ready=await_ready)
-    assert applied.done == {"b": Change.CHANGE, "c": Change.ADD}
-    assert_as_desired(second, paths, launchd)
 
 
 def test_a_label_that_another_hub_runs_is_left_alone_and_taken_by_force(paths: Paths, tmp_path: Path) -> None:
@@ -274,19 +160,6 @@ def test_a_label_that_was_switched_off_is_switched_on_when_it_goes(paths: Paths)
     assert launchd.calls == [("enable", "a")]
 
 
-def test_a_full_disk_interrupts_nobody(paths: Paths) -> None:
-    launchd = FakeLaunchd()
-    bring(agents(paths, "a"), paths, launchd)
-    before = launchd.jobs["a"].pid
-    wanted = agents(paths, "a", generation="g2")
-    paths.last_words("a").unlink()
-    paths.last_words("a").parent.rmdir()
-    paths.last_words("a").parent.write_bytes(b"in the way")
-    applied = bring(wanted, paths, launchd)
-    assert applied.failed.keys() == {"a"}
-    assert launchd.jobs["a"].pid == before
-
-
 def test_leftovers_of_a_write_that_was_cut_short_are_removed(paths: Paths) -> None:
     paths.agents.mkdir()
     paths.state.mkdir()
@@ -324,11 +197,74 @@ def test_only_what_was_written_is_removed(paths: Paths) -> None:
     assert [path.name for path in paths.agents.iterdir()] == ["com.example.theirs.plist"]
 
 
-def test_a_lost_manifest_loses_no_agent(paths: Paths) -> None:
+def test_a_lost_manifest_loses_no_agent_and_a_copy_of_each_is_kept(paths: Paths) -> None:
     launchd = FakeLaunchd()
-    bring(agents(paths, "a", "b"), paths, launchd)
+    bring(agents(paths, "my.worker.a", "my.controller"), paths, launchd)
     (paths.agents / "com.example.theirs.plist").write_bytes(plistlib.dumps({"Label": "com.example.theirs"}))
     paths.manifest.unlink()
-    bring({}, paths, launchd)
+    applied = bring({}, paths, launchd)
     assert launchd.jobs == {}
+    assert sorted(copy.name for copy in applied.kept) == ["my.controller.plist", "my.worker.a.plist"]
     assert [path.name for path in paths.agents.iterdir()] == ["com.example.theirs.plist"]
+
+
+def test_after_a_lost_manifest_an_install_goes_on_as_before(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    first = agents(paths, "my.worker.a", "my.worker.b")
+    bring(first, paths, launchd)
+    paths.manifest.unlink()
+    applied = bring(first, paths, launchd)
+    assert (applied.plan.stages, applied.kept) == ((), ())
+    assert_as_desired(first, paths, launchd)
+    assert {file.path for file in written_files(paths)} >= set(map(paths.launcher, ("worker", "controller")))
+
+    paths.manifest.unlink()
+    second = agents(paths, "my.worker.a", generation="g2")
+    applied = bring(second, paths, launchd)
+    assert [copy.read_bytes() for copy in applied.kept] == [agent.plist for agent in first.values()]
+    assert_as_desired(second, paths, launchd)
+
+
+def test_what_runs_in_our_directory_is_not_ours_while_the_list_is_there(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "my.worker.a"), paths, launchd)
+    theirs = agents(paths, "my.worker.theirs")["my.worker.theirs"].plist
+    paths.plist("my.worker.theirs").write_bytes(theirs)
+    bring(agents(paths, "my.worker.a"), paths, launchd)
+    bring({}, paths, launchd, force=True)
+    assert paths.plist("my.worker.theirs").read_bytes() == theirs
+
+
+def test_a_launcher_that_is_not_ours_is_part_of_the_plan(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a"), paths, launchd)
+    paths.launcher("worker").write_bytes(b"edited")
+
+    def refusals(*, force: bool) -> list[str]:
+        desired = agents(paths, "a")
+        plan = find_plan(desired, owns=lambda _: True, paths=paths, launchd=launchd, force=force)
+        return list(plan.refusals.values())
+
+    assert refusals(force=False) == [f"{paths.launcher('worker')} is not as mlxhub wrote it."]
+    assert refusals(force=True) == []
+
+
+def test_what_is_listed_and_nowhere_else_is_forgotten(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a", "b"), paths, launchd)
+    del launchd.jobs["a"]
+    paths.plist("a").unlink()
+    assert bring(agents(paths, "b"), paths, launchd).plan.stages == ()
+    assert installed_agents(paths).keys() == {"b"}
+
+
+def test_what_became_of_it_is_written_down_before_anybody_else_can_change_the_hub(paths: Paths) -> None:
+    seen: list[bool] = []
+
+    def remember(applied: Applied) -> None:
+        with pytest.raises(LockTimeout), hold_lock(paths.lock, seconds=0):
+            pass
+        seen.append(applied.ok)
+
+    bring(agents(paths, "a"), paths, FakeLaunchd(), remember=remember)
+    assert seen == [True]

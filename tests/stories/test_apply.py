@@ -1,5 +1,6 @@
 """Plan, apply and roll back a hub that runs."""
 
+import json
 import os
 import signal
 import socket
@@ -197,6 +198,62 @@ def test_a_plist_that_somebody_edited_is_left_alone_until_force_and_never_lost(h
     assert hub.processes() == []
     hub.ok("uninstall", "--purge")
     assert kept.read_bytes() == edited
+
+
+def test_after_force_the_router_reaches_what_changed_and_what_is_new(hub: LiveHub) -> None:
+    """The controller runs on all the while: it is told."""
+    hub.write(DEMO)
+    hub.ok("install")
+    pid = hub.json("status")["controller"]["pid"]
+    port = free_ports(1)[0]
+    hub.write(f"{DEMO[:-1]}, port: {port}}}", OTHER)
+    hub.ok("apply", "--force")
+    assert hub.json("status")["controller"]["pid"] == pid
+    with hub.client() as client:
+        for name in ("demo", "other"):
+            answer = client.chat.completions.create(
+                model=name, messages=[{"role": "user", "content": "ping"}]
+            )
+            assert answer.choices[0].message.content == "pong"
+
+
+def test_a_rollback_that_is_refused_changes_neither_hub_yaml_nor_the_history(hub: LiveHub) -> None:
+    for queue_size in ("5", "6"):
+        hub.write(OTHER.replace("5", queue_size))
+        hub.ok("install")
+    text = (hub.home / "hub.yaml").read_bytes()
+    history = hub.json("rollback", "--list")
+    edited = plist_of(hub, "other").read_bytes().replace(b"Interactive", b"Standard")
+    plist_of(hub, "other").write_bytes(edited)
+    done = hub.run("rollback", "--json")
+    assert done.returncode == 1
+    (failed,) = json.loads(done.stdout)["failed"]
+    assert failed["label"] == f"{hub.prefix}.worker.other"
+    assert "was edited" in failed["message"]
+    assert (hub.home / "hub.yaml").read_bytes() == text
+    assert hub.json("rollback", "--list") == history
+
+
+def test_a_hub_yaml_with_line_ends_of_windows_is_rolled_back_too(hub: LiveHub) -> None:
+    texts = []
+    for queue_size in ("5", "6"):
+        hub.write(OTHER.replace("5", queue_size))
+        texts.append((hub.home / "hub.yaml").read_bytes().replace(b"\n", b"\r\n"))
+        (hub.home / "hub.yaml").write_bytes(texts[-1])
+        hub.ok("install")
+    hub.ok("rollback")
+    assert (hub.home / "hub.yaml").read_bytes() == texts[0]
+
+
+def test_a_lost_list_of_files_is_made_again_by_install(hub: LiveHub) -> None:
+    hub.write(DEMO)
+    hub.ok("install")
+    before = pids(hub)
+    (hub.home / "state" / "manifest.json").unlink()
+    hub.ok("install")
+    assert pids(hub) == before
+    hub.ok("uninstall")
+    assert hub.processes() == []
 
 
 def install_seconds(hub: LiveHub) -> float:

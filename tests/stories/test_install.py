@@ -1,5 +1,6 @@
 """Install, change and uninstall a hub."""
 
+import json
 import os
 import plistlib
 import socket
@@ -199,9 +200,14 @@ def test_a_port_held_by_a_stranger_is_named_before_the_first_step(hub: LiveHub) 
     hub.write(DEMO)
     with socket.create_server(("127.0.0.1", hub.port)):
         done = hub.run("install")
+        told = json.loads(hub.run("install", "--json").stdout)
     assert done.returncode == 1
     assert f"Port {hub.port} is held by pid" in done.stderr
     assert list(hub.home.rglob("*.plist")) == []
+    (failed,) = told["failed"]
+    assert failed["label"] == f"{hub.prefix}.controller"
+    assert "is held by pid" in failed["message"]
+    assert told["done"] == []
 
 
 def test_a_model_whose_port_a_stranger_holds_fails_alone_and_recovers(hub: LiveHub) -> None:
