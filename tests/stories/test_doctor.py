@@ -157,6 +157,14 @@ BREAKS: dict[str, tuple[str, str, str, Break]] = {
     "a damaged ports.json": (
         "hub_yaml.state", "fail", "ports.json", lambda hub: _content(hub.home / "state/ports.json", b"{"),
     ),
+    "a damaged history of what was applied": (
+        "hub_yaml.state", "fail", "history.json",
+        lambda hub: _content(hub.home / "state/generations/history.json", b"[]"),
+    ),
+    "a damaged record of a program's runs": (
+        "hub_yaml.state", "fail", "controller.json",
+        lambda hub: _content(hub.home / "state/runs/controller.json", b"{"),
+    ),
     "an edit that was not applied": (
         "agents.written", "warn", 'Model "lazy"',
         lambda hub: _hub_yaml(hub, DEMO, LAZY.replace("}", ", queue_size: 5}")),

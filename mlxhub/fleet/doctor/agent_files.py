@@ -13,8 +13,9 @@ from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Ownership
 from mlxhub.core.restarts import CONTROLLER
 from mlxhub.errors import StateUnreadable
+from mlxhub.files.generations import read_history
 from mlxhub.files.manifest import WrittenFile, installed_agents, plist_ownership, written_files
-from mlxhub.files.runs import parked_reason
+from mlxhub.files.runs import parked_reason, read_runs
 from mlxhub.fleet.doctor.asking import LeavingThreads, answer_within, answers_within, begin
 from mlxhub.fleet.doctor.found import PlistFile
 
@@ -51,9 +52,20 @@ def read_records(paths: Paths) -> Records:
 
 def _read_records(paths: Paths) -> Records:
     try:
-        return Records(installed_agents(paths), written_files(paths), None)
+        installed, written = installed_agents(paths), written_files(paths)
     except StateUnreadable as error:
         return Records({}, (), str(error))
+    return Records(installed, written, _damaged_record(paths, installed))
+
+
+def _damaged_record(paths: Paths, labels: Iterable[str]) -> str | None:
+    try:
+        read_history(paths)
+        for label in labels:
+            read_runs(paths.run_files(model_of(label) or CONTROLLER))
+    except StateUnreadable as error:
+        return str(error)
+    return None
 
 
 def read_agent_files(labels: Iterable[str], paths: Paths, records: Records) -> dict[str, AgentFiles]:
