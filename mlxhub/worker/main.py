@@ -1,7 +1,9 @@
 """The worker's process: from settings to an exit code. Its heavy part is imported when it may run."""
 
+import contextlib
 import os
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +48,12 @@ def run_worker(
             open_log=open_log,
             last_exit=lambda: last_exit(records.label),
         )
-    if not ending.cleanly:
+    if not ending.cleanly or "mlx.core" in sys.modules:
+        # All is done and written. Native threads may abort the interpreter's teardown, now and then, and
+        # launchd would take that for a crash and undo a stop.
+        with contextlib.suppress(OSError, AttributeError):  # nobody reads them, or there are none
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(ending.exit_code)
     return ending.exit_code
 
