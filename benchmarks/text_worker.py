@@ -234,8 +234,11 @@ async def _join(client: httpx.AsyncClient) -> tuple[tuple[float, float], ...]:
     async with asyncio.TaskGroup() as group:
         for answer in running:
             group.create_task(_ask(client, answer, TOKENS_WHILE_JOINING))
-        # The fact waited for lies in seven answers; an event for it would be set in each chunk of each.
-        while min(len(answer.arrived) for answer in running) < TOKENS_BEFORE_JOINING:  # noqa: ASYNC110
+
+        def all_decode() -> bool:
+            return min(len(answer.arrived) for answer in running) >= TOKENS_BEFORE_JOINING
+
+        while not all_decode():  # noqa: ASYNC110 - it lies in seven answers: an event would be set at each chunk
             await asyncio.sleep(POLL_SECONDS)
         sent = time.perf_counter()
         await _ask(client, newcomer, 2)

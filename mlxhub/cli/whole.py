@@ -7,16 +7,10 @@ from pathlib import Path
 import click
 
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import (
-    controller_url,
-    ensure_supervisor,
-    find_machine,
-    launchd_of,
-    open_hub,
-)
+from mlxhub.cli.local_hub import ensure_supervisor, find_machine, launchd_of, open_hub
 from mlxhub.cli.outcome import NEXT_STEPS
 from mlxhub.cli.results import show_results
-from mlxhub.cli.running import jobs_stop, start_controller, workers_run
+from mlxhub.cli.running import jobs_stop, reach_controller, start_controller, workers_run
 from mlxhub.clients.hub import HubClient
 from mlxhub.core.agents import model_of
 from mlxhub.files.hub_yaml import read_hub_yaml
@@ -63,7 +57,7 @@ def stop(file: Path | None, as_json: bool) -> None:
 @click.pass_obj
 def reload(file: Path | None, as_json: bool) -> None:
     """Have the controller read hub.yaml again; only models that changed restart."""
-    with HubClient(_controller_url(file)) as client:
+    with HubClient(_reached(file)) as client:
         result = client.reload()
     if as_json:
         click.echo(json.dumps(result.model_dump()))
@@ -101,15 +95,15 @@ def _bulk(action: BulkAction, line: str) -> click.Command:
     @_json_option
     @click.pass_obj
     def command(file: Path | None, as_json: bool) -> None:
-        with HubClient(_controller_url(file)) as client:
+        with HubClient(_reached(file)) as client:
             show_results(client.bulk(action).results, as_json=as_json)
 
     return command
 
 
-def _controller_url(file: Path | None) -> str:
-    paths = find_machine(file).paths
-    return controller_url(read_hub_yaml(paths.config), paths)
+def _reached(file: Path | None) -> str:
+    machine = find_machine(file)
+    return reach_controller(machine, read_hub_yaml(machine.paths.config))
 
 
 COMMANDS = {

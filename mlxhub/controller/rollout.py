@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.core.lifecycle import STOP_SECONDS
-from mlxhub.errors import LaunchdError, ModelChanging, PlanFailed
+from mlxhub.errors import LaunchctlTimeout, LaunchdError, ModelChanging, PlanFailed
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.ownership import installed_generation
 from mlxhub.fleet.processes import START_SECONDS
@@ -129,9 +129,12 @@ class Rollout:
 
     def _on_loop(self, work: Coroutine[object, object, _T]) -> _T:
         """A step of a stage that takes too long is broken off, so that it keeps no lock."""
+        seconds = self._changing_seconds + _HAND_OVER_SECONDS
         step = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return step.result(self._changing_seconds + _HAND_OVER_SECONDS)
+            return step.result(seconds)
+        except TimeoutError:
+            raise LaunchctlTimeout("A stage of the reload", seconds) from None
         finally:
             step.cancel()
 

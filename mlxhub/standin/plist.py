@@ -153,8 +153,8 @@ def load_definition(path: str, variation: Variation, *, strict: bool, at_login: 
         raise RefusedError(variation.broken_plist, f"{path}: not a dictionary")
     definition = _definition(path, _known(document, _shape(document), "", strict=strict), variation)
     program = definition.program or definition.arguments[0]
-    # os.path: a name that is too long does not exist either, and pathlib would raise.
-    if variation.refuses_missing_program and "/" in program and not os.path.exists(f"/{program}"):  # noqa: PTH110
+    missing = "/" in program and not os.path.exists(f"/{program}")  # noqa: PTH110 - pathlib raises at long names
+    if variation.refuses_missing_program and missing:
         raise RefusedError(darwin.EIO, f"{path}: {program} does not exist")
     return definition
 

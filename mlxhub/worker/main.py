@@ -32,8 +32,7 @@ def run_worker(
 
     def program() -> Ending:
         _allow_open_files()
-        # Here, so that an import that fails or crashes is an end that is written down.
-        from mlxhub.worker.serving import serve_model  # noqa: PLC0415
+        from mlxhub.worker.serving import serve_model  # noqa: PLC0415 - an import that fails is written down
 
         return serve_model(settings, generation)
 
@@ -49,8 +48,8 @@ def run_worker(
             last_exit=lambda: last_exit(records.label),
         )
     if not ending.cleanly or "mlx.core" in sys.modules:
-        # All is done and written. Native threads may abort the interpreter's teardown, now and then, and
-        # launchd would take that for a crash and undo a stop.
+        # All is done and written. A worker with a model was once seen to end by SIGABRT after this; whatever
+        # the teardown of native libraries does, launchd must not take a stop for a crash and undo it.
         with contextlib.suppress(OSError, AttributeError):  # nobody reads them, or there are none
             sys.stdout.flush()
             sys.stderr.flush()

@@ -20,9 +20,9 @@ for name in (
     pytest.register_assert_rewrite(f"tests.conformance.{name}")
 
 from tests.conformance.catalogue import SCENARIOS  # noqa: E402 - the lines above must come first
-from tests.conformance.driver import NotPossibleHereError  # noqa: E402
-from tests.conformance.running import Result  # noqa: E402
-from tests.conformance.scenario import Scenario  # noqa: E402
+from tests.conformance.driver import NotPossibleHereError  # noqa: E402 - after the rewriting of asserts
+from tests.conformance.running import Result  # noqa: E402 - after the rewriting of asserts
+from tests.conformance.scenario import Scenario  # noqa: E402 - after the rewriting of asserts
 
 Report = Callable[[str, Iterable[Result]], None]
 

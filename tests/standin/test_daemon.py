@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -154,7 +153,10 @@ def test_an_idle_daemon_uses_no_processor_time(mac):
     mac.bootstrap(RunAtLoad=True, KeepAlive=True)
     mac.await_start()
     stat = Path(f"/proc/{mac.daemons[-1].pid}/stat")
-    ticks: Callable[[], int] = lambda: sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))  # noqa: E731
+
+    def ticks() -> int:
+        return sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
+
     mac.fields()
     before = ticks()
     time.sleep(0.5)  # the fact is that nothing happens

@@ -150,7 +150,10 @@ def test_crashes_one_after_the_other_stretch_the_throttle(log_in):
 def test_in_low_power_mode_starts_are_held_back_for_a_minute_at_a_time(log_in):
     mac = log_in("lowpower", "--clock-scale", "200")
     mac.bootstrap("--exit", "1", KeepAlive=True, ThrottleInterval=1)
-    pended = lambda: "pended nondemand spawn" in mac.fields()  # noqa: E731
+
+    def pended():
+        return "pended nondemand spawn" in mac.fields()
+
     mac.until(pended, 100)
     mac.until(lambda: not pended(), 100)
     mac.until(pended, 100)

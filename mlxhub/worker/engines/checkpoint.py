@@ -33,9 +33,8 @@ def find_checkpoint(name: str, model_path: str) -> Path:
 
 
 def _in_cache(name: str, repo: str) -> Path:
-    # Imported here: an unloaded worker has no use for it.
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - an unloaded worker has no use for it
+    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415 - likewise
 
     try:
         return Path(snapshot_download(repo, local_files_only=True, allow_patterns=_NEEDED_FILES))

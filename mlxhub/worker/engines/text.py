@@ -75,7 +75,10 @@ class TextEngine:
         directory = find_checkpoint(self._options.name, self._options.model_path)
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
         with kept_open_files():
-            from mlxhub.worker.engines.mlx_lm_adapter import load_text_model, memory_bytes  # noqa: PLC0415
+            from mlxhub.worker.engines.mlx_lm_adapter import (  # noqa: PLC0415 - as said above
+                load_text_model,
+                memory_bytes,
+            )
 
         self._memory_bytes = memory_bytes
         model = load_text_model(directory)
@@ -88,7 +91,10 @@ class TextEngine:
     def unload(self) -> None:
         if self._model is None:
             return
-        from mlxhub.worker.engines.mlx_lm_adapter import finish_device_work, release_memory  # noqa: PLC0415
+        from mlxhub.worker.engines.mlx_lm_adapter import (  # noqa: PLC0415 - imported by the load already
+            finish_device_work,
+            release_memory,
+        )
 
         self._close_batch()
         self._waiting.clear()
