@@ -15,6 +15,7 @@ MlxhubError
 │   ├── LockTimeout        another mlxhub is changing the hub
 │   ├── StateUnreadable    a file that mlxhub wrote is damaged
 │   ├── StateUnwritable    a file or directory of ours cannot be made
+│   ├── OpenAddress        others would reach the controller without a key
 │   ├── PlanRefused        a file or a label in the way is not ours, or somebody edited it
 │   └── PortHeld           a stranger listens on a port of ours
 ├── ModelError
@@ -27,6 +28,17 @@ MlxhubError
 │   ├── ModelChanging      it is being started or stopped, and that does not end
 │   └── ModelBusy          it serves requests and was asked to go only if idle
 └── RequestError
+    ├── MalformedHttp      its bytes are not HTTP/1.1 as it is spoken here
+    ├── HeadTooLarge       its headers are too many or too long
+    ├── TargetTooLong      its path and query are too long
+    ├── RequestTooSlow     it did not arrive in time
+    ├── WrongHost          it means another server than this one
+    ├── ForeignPage        a page of another site had a browser send it
+    ├── NoSuchRoute        there is nothing at its path
+    ├── WrongMethod        its path takes other methods
+    ├── KeyMissing         it needs a key and brings none that is known
+    ├── KeyTooWeak         it needs the admin key and brings the API key
+    ├── UnlockExpired      its one-time token was used, is too old, or never was
     ├── InvalidRequest     the request breaks a rule; names the parameter
     ├── NotJson            its Content-Type is not application/json
     ├── RequestTooLarge    its body is over the limit
@@ -37,8 +49,10 @@ MlxhubError
     └── GenerationFailed   the engine broke while it generated
 """
 
+import re
 from dataclasses import dataclass
 
+_COULD_BE_A_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 # launchd says no word about this cause of a label that is not there.
 LOGIN_ITEMS = "On a Mac: is mlxhub switched on under System Settings > General > Login Items & Extensions?"
 
@@ -161,6 +175,14 @@ class StateUnwritable(HubError):
         self.reason = reason
 
 
+class OpenAddress(HubError):
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"Nothing was started: other machines reach {host}, so say `api_key: required` in hub.yaml."
+        )
+        self.host = host
+
+
 class PlanRefused(HubError):
     """`refusals`: why, by label. Nothing was touched."""
 
@@ -191,7 +213,9 @@ class ModelError(MlxhubError):
 class UnknownModel(ModelError):
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         listed = ", ".join(known) if known else "none"
-        super().__init__(f'There is no model "{name}" here. Models: {listed}.')
+        # What a client sends is said back only where it could be a name: neither a path nor a megabyte.
+        named = f' "{name}"' if _COULD_BE_A_NAME.fullmatch(name) else " of this name"
+        super().__init__(f"There is no model{named} here. Models: {listed}.")
         self.name = name
         self.known = known
 
@@ -254,6 +278,80 @@ class ModelBusy(ModelError):
 
 class RequestError(MlxhubError):
     pass
+
+
+class MalformedHttp(RequestError):
+    def __init__(self, reason: str = "This is not a valid HTTP/1.1 request.") -> None:
+        super().__init__(reason)
+
+
+class HeadTooLarge(RequestError):
+    def __init__(self, limit_bytes: int, limit_headers: int) -> None:
+        super().__init__(f"Send at most {limit_headers} headers with {limit_bytes} bytes together.")
+        self.limit_bytes = limit_bytes
+        self.limit_headers = limit_headers
+
+
+class TargetTooLong(RequestError):
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"Path and query may have {limit_bytes} bytes together.")
+        self.limit_bytes = limit_bytes
+
+
+class RequestTooSlow(RequestError):
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"The {what} of the request did not arrive within {seconds:g} s.")
+        self.what = what
+        self.seconds = seconds
+
+
+class WrongHost(RequestError):
+    """Its text is for the log: who sent it may be a page that must not learn what answers here."""
+
+    def __init__(self, host: str | None, own: str) -> None:
+        named = "no host" if host is None else f"the host {host!r:.100}"
+        super().__init__(
+            f"Refused a request for {named}: this server is {own}. If a proxy of yours sends it, name that "
+            "host under allowed_hosts in hub.yaml."
+        )
+        self.host = host
+
+
+class ForeignPage(RequestError):
+    def __init__(self) -> None:
+        super().__init__("Web pages of other sites may not use this server.")
+
+
+class NoSuchRoute(RequestError):
+    def __init__(self) -> None:
+        super().__init__("There is nothing at this path.")
+
+
+class WrongMethod(RequestError):
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"Send this as {' or '.join(allowed)}.")
+        self.allowed = allowed
+
+
+class KeyMissing(RequestError):
+    """`which`: the name of the key as `mlxhub keys show` knows it."""
+
+    def __init__(self, which: str) -> None:
+        super().__init__(
+            f"This needs the {which} key, as `Authorization: Bearer …`. Whoever runs this hub sees it with: "
+            f"mlxhub keys show {which}"
+        )
+        self.which = which
+
+
+class KeyTooWeak(RequestError):
+    def __init__(self) -> None:
+        super().__init__("The API key does not reach this: it needs the admin key (mlxhub keys show admin).")
+
+
+class UnlockExpired(RequestError):
+    def __init__(self) -> None:
+        super().__init__("This link was used already, or is too old. Get another one with: mlxhub open")
 
 
 class InvalidRequest(RequestError):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from mlxhub.cli.applied import remember_applied
-from mlxhub.cli.local_hub import LocalHub, controller_url
+from mlxhub.cli.local_hub import LocalHub
 from mlxhub.cli.plan import all_labels
 from mlxhub.cli.readiness import await_ready_of
 from mlxhub.cli.running import controller_runs
@@ -101,7 +101,7 @@ def _reconcile(
         owns=all_labels if only is None else lambda label: label == only,
         paths=local.paths,
         launchd=launchd,
-        await_ready=await_ready_of(local.hub, launchd, lambda: controller_runs(local, launchd)),
+        await_ready=await_ready_of(local.hub, launchd, local.sign, lambda: controller_runs(local, launchd)),
         force=force,
         remember=_remember_whole(local) if only is None else None,
     )
@@ -117,7 +117,7 @@ def _remember_whole(local: LocalHub) -> Remember:
 
 def _reload(local: LocalHub, launchd: Launchd) -> ReloadResult:
     controller_runs(local, launchd)
-    with HubClient(controller_url(local.config, local.paths)) as client:
+    with HubClient(local.controller) as client:
         return client.reload()
 
 

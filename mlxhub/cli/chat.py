@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from mlxhub.cli.ask import model_base_url, print_answer, router_base_url
+from mlxhub.cli.ask import model_target, own_target, print_answer
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import controller_url, find_machine, open_hub
-from mlxhub.clients.chat import ChatMessage
+from mlxhub.cli.local_hub import find_machine, open_hub
+from mlxhub.clients.chat import ChatMessage, ChatTarget
 from mlxhub.errors import ControllerDown, MlxhubError, WorkerSilent
 
 
@@ -20,28 +20,28 @@ from mlxhub.errors import ControllerDown, MlxhubError, WorkerSilent
 def chat(file: Path | None, model: str, prompt: str | None, direct: bool) -> None:
     """Ask MODEL one PROMPT, or without one, converse: /reset begins anew, /exit or ctrl-d ends."""
     local = open_hub(find_machine(file))
-    base_url = model_base_url(local.hub.find(model)) if direct else router_base_url(local)
+    target = model_target(local, local.hub.find(model)) if direct else own_target(local)
     try:
-        _chat(base_url, model, prompt)
+        _chat(target, model, prompt)
     except WorkerSilent:
         if direct:
             raise
-        raise ControllerDown(controller_url(local.config, local.paths)) from None
+        raise ControllerDown(local.controller.url) from None
 
 
-def _chat(base_url: str, model: str, prompt: str | None) -> None:
+def _chat(target: ChatTarget, model: str, prompt: str | None) -> None:
     if prompt is not None:
-        print_answer(base_url, model, [{"role": "user", "content": prompt}])
+        print_answer(target, model, [{"role": "user", "content": prompt}])
     elif sys.stdin is not None and sys.stdin.isatty():
-        _converse(base_url, model)
+        _converse(target, model)
     elif sys.stdin is not None:
         piped = sys.stdin.buffer.read().decode(errors="replace")
-        print_answer(base_url, model, [{"role": "user", "content": piped}])
+        print_answer(target, model, [{"role": "user", "content": piped}])
     else:
         raise click.UsageError("Give a PROMPT, or something on standard input.")
 
 
-def _converse(base_url: str, model: str) -> None:
+def _converse(target: ChatTarget, model: str) -> None:
     messages: list[ChatMessage] = []
     while True:
         try:
@@ -56,7 +56,7 @@ def _converse(base_url: str, model: str) -> None:
             continue
         messages.append({"role": "user", "content": said})
         try:
-            answer = print_answer(base_url, model, messages)
+            answer = print_answer(target, model, messages)
         except KeyboardInterrupt:
             click.echo()
             flash(Tone.INFO, "Stopped. The question is forgotten.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from mlxhub.cli.local_hub import controller_url, launchd_of, open_hub, open_hub_in_force
+from mlxhub.cli.local_hub import controller_address, launchd_of, open_hub, open_hub_in_force
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.checks import Check, CheckStatus, worst_first
@@ -83,7 +83,7 @@ def _unread(machine: Machine) -> HubRead:
 def _controller_pid(hub: Hub, read: HubRead) -> int | None:
     """Of whoever answers as this hub's controller."""
     try:
-        with HubClient(controller_url(hub.config, read.paths)) as client:
+        with HubClient(controller_address(hub.config, read.paths)) as client:
             answer = client.status().controller
     except (ControllerDown, RemoteError):
         return None

@@ -20,6 +20,7 @@ from mlxhub.cli.running import controller_started, start_controller, worker_star
 from mlxhub.core.agents import worker_label
 from mlxhub.core.plan import Change, Plan
 from mlxhub.errors import MlxhubError
+from mlxhub.files.keys import make_keys
 from mlxhub.launchd.carry_out import Applied
 from mlxhub.launchd.contract import Launchd
 from mlxhub.launchd.reconcile import CONCURRENT_INSPECTIONS
@@ -48,6 +49,7 @@ def install(file: Path | None, dry_run: bool, force: bool, ask: str | None, as_j
         flash(
             Tone.INFO, f"Started the supervisor; its log: {machine.paths.supervisor_log}", to_stderr=as_json
         )
+    make_keys(local.paths.keys)
     plan = plan_hub(local, launchd, force=force)
     if not as_json:
         show_plan(plan, unchanged=False)
@@ -79,7 +81,7 @@ def _start(local: LocalHub, launchd: Launchd, outcome: Applied, down: list[str])
     else:
         results = [start_controller(local, launchd)]
     results += [worker_started(model) for model in models if model not in asleep]
-    return results + asyncio.run(workers_run(asleep, launchd))
+    return results + asyncio.run(workers_run(asleep, launchd, local.sign))
 
 
 def _report(local: LocalHub, outcome: Applied, started: list[ActionResult], *, as_json: bool) -> None:

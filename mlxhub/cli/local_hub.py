@@ -4,12 +4,15 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlxhub.core.agents import RenderedAgent, controller_address, controller_label, render_hub
+from mlxhub.clients.hub import HubAddress
+from mlxhub.core.agents import RenderedAgent, controller_label, render_hub
+from mlxhub.core.agents import controller_address as address_in
 from mlxhub.core.config import HubConfig, parse_config
 from mlxhub.core.paths import Paths
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.files.generations import Generation, read_history
 from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_text
+from mlxhub.files.keys import Tickets, current_key
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.fleet.hub import Hub, make_hub
 from mlxhub.launchd.launchctl import Launchctl
@@ -33,6 +36,20 @@ class LocalHub:
     @property
     def config(self) -> HubConfig:
         return self.hub.config
+
+    @property
+    def controller(self) -> HubAddress:
+        return controller_address(self.config, self.paths)
+
+    @property
+    def sign(self) -> Tickets:
+        """What proves to workers that their hub asks."""
+        return Tickets(self.paths.keys)
+
+    @property
+    def api_key(self) -> str | None:
+        """What a client of /v1 has to show; None: nothing. Raises StateUnreadable."""
+        return current_key(self.paths.keys, "api") if self.config.api_key == "required" else None
 
     @property
     def warnings(self) -> list[str]:
@@ -128,12 +145,14 @@ def ensure_supervisor(machine: Machine, launchd: Launchctl) -> bool:
     return True
 
 
-def controller_url(config: HubConfig, paths: Paths) -> str:
+def controller_address(config: HubConfig, paths: Paths) -> HubAddress:
     """Of the controller that is installed: hub.yaml may name another address by now."""
     plist = paths.plist(controller_label(config))
-    installed = controller_address(plist.read_bytes()) if plist.is_file() else None
-    return base_url(*(installed or (config.host, config.port)))
+    installed = address_in(plist.read_bytes()) if plist.is_file() else None
+    return HubAddress(paths.socket, base_url(*(installed or (config.host, config.port))))
 
 
 def base_url(host: str, port: int) -> str:
+    """As a client on this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,6 +1,7 @@
 """The `mlxhub` command: its sub-commands by name, each imported only when it is used."""
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -33,6 +34,8 @@ _COMMANDS = {
     "unload-model": ("models", "Take models out of memory; their processes stay."),
     "chat": ("chat", "Talk to a model."),
     "logs": ("logs", "Show the log of a model or of the controller."),
+    "open": ("open", "Open the dashboard in a browser, unlocked."),
+    "keys": ("keys", "Show or replace the keys of this hub."),
     "doctor": ("doctor", "Check everything a hub needs, and say what to do."),
     "crashes": ("crashes", "Show when and how processes died, and which stay down."),
     "config": ("config", "Check and show hub.yaml."),
@@ -75,6 +78,8 @@ def mlxhub(ctx: click.Context, config: Path | None) -> None:
 
 def main() -> None:
     """Every expected failure is flash lines on stderr and an exit code: 1 failed, 2 usage, 3 no launchd."""
+    # Whatever any command writes is its user's alone, unless it says otherwise.
+    os.umask(0o077)
     try:
         mlxhub(prog_name="mlxhub")
     except ConfigError as error:

@@ -19,11 +19,11 @@ _MOST_AT_ONCE = 16
 def act_on_models(file: Path | None, names: tuple[str, ...], action: ModelAction, *, as_json: bool) -> None:
     """All at once, through the controller. Raises ControllerDown if there is none."""
     machine = find_machine(file)
-    url = reach_controller(machine, read_hub_yaml(machine.paths.config))
+    address = reach_controller(machine, read_hub_yaml(machine.paths.config))
 
     def act(name: str) -> ActionResult:
         try:
-            with HubClient(url) as client:
+            with HubClient(address) as client:
                 return client.model_action(name, action)
         except ControllerDown:
             raise

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from mlxhub.clients.upstream import Sign
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.errors import WorkerSilent
 from mlxhub.files.ports import port_holder
@@ -14,7 +15,7 @@ from mlxhub.launchd.contract import Launchd
 _ASK_EVERY_SECONDS = 0.05
 
 
-def await_ready_of(hub: Hub, launchd: Launchd, controller: Callable[[], None]) -> AwaitReady:
+def await_ready_of(hub: Hub, launchd: Launchd, sign: Sign, controller: Callable[[], None]) -> AwaitReady:
     """`controller` returns when the controller is ready. What waits may raise any MlxhubError."""
     models = {model.label: model for model in hub.models.values()}
 
@@ -22,14 +23,14 @@ def await_ready_of(hub: Hub, launchd: Launchd, controller: Callable[[], None]) -
         if label == hub.controller_label:
             controller()
         else:
-            asyncio.run(_worker_is_ready(models[label], launchd))
+            asyncio.run(_worker_is_ready(models[label], launchd, sign))
 
     return await_ready
 
 
-async def _worker_is_ready(model: HubModel, launchd: Launchd) -> None:
+async def _worker_is_ready(model: HubModel, launchd: Launchd, sign: Sign) -> None:
     """It answers with the pid that launchd reports, and says that it can serve."""
-    client = WorkerClient(model.name, model.port)
+    client = WorkerClient(model.name, model.port, sign)
     try:
         await start_process(model, launchd=launchd, ask=client.status, holder_of=port_holder, enable=False)
         async with asyncio.timeout(START_SECONDS):

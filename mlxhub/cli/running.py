@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from mlxhub.cli.local_hub import LocalHub, controller_url, launchd_of
-from mlxhub.clients.hub import HubClient
+from mlxhub.cli.local_hub import LocalHub, controller_address, launchd_of
+from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.clients.remote_error import RemoteError
+from mlxhub.clients.upstream import Sign
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.agents import controller_label, generation_of, is_eager, model_of
 from mlxhub.core.config import HubConfig
@@ -51,8 +52,7 @@ def start_controller(local: LocalHub, launchd: Launchd) -> ActionResult:
 
 def controller_started(local: LocalHub) -> ActionResult:
     """Of one that is known to answer."""
-    url = controller_url(local.config, local.paths)
-    return ActionResult(name="controller", ok=True, message=f"The controller runs at {url}")
+    return ActionResult(name="controller", ok=True, message=f"The controller runs at {local.controller.url}")
 
 
 def worker_started(model: HubModel) -> ActionResult:
@@ -64,19 +64,19 @@ def _runs_at(model: HubModel) -> str:
     return f'Model "{model.name}" runs at http://127.0.0.1:{model.port}/v1'
 
 
-def reach_controller(machine: Machine, config: HubConfig) -> str:
-    """Its URL. One that should run and that launchd does not start is started first.
+def reach_controller(machine: Machine, config: HubConfig) -> HubAddress:
+    """Where it is. One that should run and that launchd does not start is started first.
 
-    In a domain that holds starts back nobody else would do it. Whoever asks at the URL finds out whether
+    In a domain that holds starts back nobody else would do it. Whoever asks there finds out whether
     it answers. Raises NoSession.
     """
-    url = controller_url(config, machine.paths)
-    with HubClient(url) as client:
+    address = controller_address(config, machine.paths)
+    with HubClient(address) as client:
         if not client.answers() and revive_controller(machine.paths, config, launchd_of(machine)):
             deadline = time.monotonic() + CONTROLLER_SECONDS
             while not client.answers() and time.monotonic() < deadline:
                 time.sleep(_ASK_EVERY_SECONDS)
-    return url
+    return address
 
 
 def revive_controller(paths: Paths, config: HubConfig, launchd: Launchd) -> bool:
@@ -96,7 +96,7 @@ def revive_controller(paths: Paths, config: HubConfig, launchd: Launchd) -> bool
 def controller_runs(local: LocalHub, launchd: Launchd) -> None:
     """Return when the controller that launchd runs answers. Raises MlxhubError that says why it does not."""
     deadline = time.monotonic() + CONTROLLER_SECONDS
-    with HubClient(controller_url(local.config, local.paths)) as client:
+    with HubClient(local.controller) as client:
         while True:
             agent = launchd.inspect(local.hub.controller_label)
             if agent.has_no_process:
@@ -119,11 +119,11 @@ def _controller_fault(local: LocalHub, what: str) -> MlxhubError:
     return MlxhubError(f"The controller {what} Its log: {local.paths.log('controller')}")
 
 
-async def workers_run(models: Iterable[HubModel], launchd: Launchd) -> list[ActionResult]:
+async def workers_run(models: Iterable[HubModel], launchd: Launchd, sign: Sign) -> list[ActionResult]:
     """Start what does not run; done when each answers on its port or has failed."""
 
     async def run(model: HubModel) -> str:
-        client = WorkerClient(model.name, model.port)
+        client = WorkerClient(model.name, model.port, sign)
         try:
             await start_process(model, launchd=launchd, ask=client.status, holder_of=port_holder, enable=True)
         finally:

@@ -9,11 +9,12 @@ import click
 import psutil
 
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import LocalHub, controller_url, find_machine, launchd_of, open_hub_in_force
+from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub_in_force
 from mlxhub.cli.running import revive_controller
 from mlxhub.cli.tables import models_table
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
+from mlxhub.clients.upstream import Sign
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
@@ -47,7 +48,7 @@ def status(file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(seen.model_dump_json(indent=2))
         return
-    _show(seen, controller_url(local.config, local.paths))
+    _show(seen, local.controller.url)
 
 
 def _status(local: LocalHub, launchd: Launchd) -> HubStatus:
@@ -68,7 +69,7 @@ def _status(local: LocalHub, launchd: Launchd) -> HubStatus:
 def _controllers_answer(local: LocalHub) -> HubStatus | None:
     with (
         contextlib.suppress(ControllerDown, RemoteError),
-        HubClient(controller_url(local.config, local.paths)) as client,
+        HubClient(local.controller) as client,
     ):
         answer = client.status()
         return answer if _is_ours(answer.controller, local) else None
@@ -95,14 +96,14 @@ def _unapplied(local: LocalHub) -> list[str]:
 
 async def _found_out(local: LocalHub, launchd: Launchd, agent: AgentState) -> HubStatus:
     models = list(local.hub.models.values())
-    facts = await asyncio.gather(*(_look(model, launchd) for model in models))
+    facts = await asyncio.gather(*(_look(model, launchd, local.sign) for model in models))
     now = Clocks(monotonic=time.monotonic(), unix=time.time())
     seen = {model.name: found for model, found in zip(models, facts, strict=True)}
     return hub_status(local.hub, seen, _controller_view(local, agent), now)
 
 
-async def _look(model: HubModel, launchd: Launchd) -> ModelFacts:
-    client = WorkerClient(model.name, model.port)
+async def _look(model: HubModel, launchd: Launchd, sign: Sign) -> ModelFacts:
+    client = WorkerClient(model.name, model.port, sign)
     try:
         return await look(model, None, launchd=launchd, ask=client.status, holder_of=port_holder)
     finally:

@@ -11,7 +11,7 @@ from mlxhub.cli.local_hub import ensure_supervisor, find_machine, launchd_of, op
 from mlxhub.cli.outcome import NEXT_STEPS
 from mlxhub.cli.results import show_results
 from mlxhub.cli.running import jobs_stop, reach_controller, start_controller, workers_run
-from mlxhub.clients.hub import HubClient
+from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.core.agents import model_of
 from mlxhub.files.hub_yaml import read_hub_yaml
 from mlxhub.files.manifest import installed_agents
@@ -32,7 +32,7 @@ def start(file: Path | None, as_json: bool) -> None:
         ensure_supervisor(machine, launchd)
     controller = start_controller(local, launchd)
     models = [model for model in local.hub.models.values() if model.config.default]
-    show_results([controller, *asyncio.run(workers_run(models, launchd))], as_json=as_json)
+    show_results([controller, *asyncio.run(workers_run(models, launchd, local.sign))], as_json=as_json)
 
 
 @click.command()
@@ -101,7 +101,7 @@ def _bulk(action: BulkAction, line: str) -> click.Command:
     return command
 
 
-def _reached(file: Path | None) -> str:
+def _reached(file: Path | None) -> HubAddress:
     machine = find_machine(file)
     return reach_controller(machine, read_hub_yaml(machine.paths.config))
 

@@ -9,11 +9,12 @@ from mlxhub.cli.applied import remember_applied
 from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub, open_hub_in_force
 from mlxhub.cli.readiness import await_ready_of
 from mlxhub.controller.collaborators import Collaborators, FirstHub, ReloadOutcome
-from mlxhub.controller.main import run_controller
+from mlxhub.controller.main import refuse_open_address, run_controller
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.agents import BY_HAND, model_of, worker_label
 from mlxhub.core.config import LogLevel
 from mlxhub.core.plan import Change, Difference, Effect, Kickstart
+from mlxhub.files.keys import make_keys
 from mlxhub.files.machine import Machine
 from mlxhub.fleet.hub import Hub
 from mlxhub.launchd.carry_out import Applied, During
@@ -40,7 +41,11 @@ def wire_controller(
         log_level=log_level or config.log_level,
         log_file=log_file,
         generation=generation,
+        keys=machine.paths.keys,
+        socket=machine.paths.socket,
     )
+    refuse_open_address(settings, config.api_key)
+    make_keys(settings.keys)
     collaborators = Collaborators(
         load_hub=on_disk.load,
         first_hub=on_disk.first,
@@ -87,7 +92,7 @@ class HubOnDisk:
             owns=lambda label: label.startswith(prefix),
             paths=local.paths,
             launchd=self.launchd,
-            await_ready=await_ready_of(hub, self.launchd, _never_itself),
+            await_ready=await_ready_of(hub, self.launchd, local.sign, _never_itself),
             during=during,
             remember=remember,
         )

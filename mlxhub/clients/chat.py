@@ -1,6 +1,8 @@
 """A streamed chat answer from any OpenAI-compatible base URL, piece by piece."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 import httpx
@@ -18,6 +20,15 @@ SILENCE_SECONDS = 600.0
 class ChatMessage(TypedDict):
     role: str
     content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTarget:
+    """`base_url` ends in /v1. `api_key`: None where none is needed. `socket`: the controller's own."""
+
+    base_url: str
+    api_key: str | None = None
+    socket: Path | None = None
 
 
 class _Delta(msgspec.Struct):
@@ -43,17 +54,22 @@ _CHUNKS = msgspec.json.Decoder(_Chunk)
 
 
 def chat_stream(
-    base_url: str, model: str, messages: Sequence[ChatMessage], *, max_tokens: int | None = None
+    target: ChatTarget, model: str, messages: Sequence[ChatMessage], *, max_tokens: int | None = None
 ) -> Iterator[str]:
-    """`base_url` ends in /v1. Raises WorkerSilent or RemoteError, each of one line."""
+    """Raises WorkerSilent or RemoteError, each of one line."""
     body: dict[str, object] = {"model": model, "messages": list(messages), "stream": True}
     if max_tokens is not None:
         body["max_tokens"] = max_tokens
+    base_url = target.base_url.rstrip("/")
+    headers = {} if target.api_key is None else {"authorization": f"Bearer {target.api_key}"}
+    transport = httpx.HTTPTransport(
+        uds=None if target.socket is None else str(target.socket), trust_env=False
+    )
     timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
     try:
         with (
-            httpx.Client(trust_env=False, follow_redirects=False, timeout=timeout) as client,
-            client.stream("POST", f"{base_url.rstrip('/')}/chat/completions", json=body) as response,
+            httpx.Client(transport=transport, trust_env=False, timeout=timeout) as client,
+            client.stream("POST", f"{base_url}/chat/completions", json=body, headers=headers) as response,
         ):
             if response.status_code != 200:
                 raise remote_error(

@@ -29,10 +29,10 @@ _NOT_TO_WORKERS = frozenset(
     }
 )
 _NOT_TO_WORKERS_PREFIXES = (b"sec-", b"x-forwarded-")
-# From workers only what is known to be harmless: no Set-Cookie, no Access-Control-*, nothing hop-by-hop.
+# From workers only what is known to be harmless: no Set-Cookie, no Access-Control-*, nothing hop-by-hop, and
+# nothing that the server says of each of its answers by itself.
 _TO_CLIENTS = frozenset(
     {
-        b"cache-control",
         b"content-disposition",
         b"content-encoding",
         b"content-length",
@@ -41,6 +41,7 @@ _TO_CLIENTS = frozenset(
     }
 )
 _TO_CLIENTS_PREFIXES = (b"openai-", b"x-")
+_NOT_TO_CLIENTS = frozenset({REQUEST_ID, b"x-content-type-options", b"x-frame-options"})
 
 
 def headers_for_worker(headers: Iterable[tuple[bytes, bytes]], request_id: bytes | None) -> Headers:
@@ -67,7 +68,7 @@ def headers_for_client(headers: Headers) -> Headers:
         header
         for header in headers
         if header[0] in _TO_CLIENTS
-        or (header[0].startswith(_TO_CLIENTS_PREFIXES) and header[0] != REQUEST_ID)
+        or (header[0].startswith(_TO_CLIENTS_PREFIXES) and header[0] not in _NOT_TO_CLIENTS)
     ]
 
 

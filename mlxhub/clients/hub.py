@@ -1,5 +1,7 @@
 """The controller as the command line talks to it."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote
@@ -9,7 +11,16 @@ from pydantic import BaseModel, ValidationError
 
 from mlxhub.clients.remote_error import remote_error
 from mlxhub.errors import ControllerDown, StillUnderWay
-from mlxhub.protocol.hub import ActionResult, BulkAction, BulkResult, HubStatus, ModelAction, ReloadResult
+from mlxhub.files.owner_socket import check_private
+from mlxhub.protocol.hub import (
+    ActionResult,
+    BulkAction,
+    BulkResult,
+    HubStatus,
+    ModelAction,
+    ReloadResult,
+    UnlockToken,
+)
 
 CONNECT_SECONDS = 2.0
 STATUS_SECONDS = 5.0
@@ -21,17 +32,29 @@ RELOAD_SECONDS = 7200.0
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
+@dataclass(frozen=True, slots=True)
+class HubAddress:
+    """`socket` is the controller's own, by which no key is needed; `url` is where others reach it."""
+
+    socket: Path
+    url: str
+
+
 class HubClient:
     """Raises ControllerDown where nothing (or something that is no controller) answers, else RemoteError.
 
     Raises StillUnderWay where the controller took a change and has not answered in time: it goes on.
     """
 
-    def __init__(self, base_url: str, *, reload_seconds: float = RELOAD_SECONDS) -> None:
-        """`base_url` such as http://127.0.0.1:8000; `reload_seconds` is how long a reload is waited for."""
-        self._base_url = base_url
+    def __init__(self, address: HubAddress, *, reload_seconds: float = RELOAD_SECONDS) -> None:
+        """`reload_seconds` is how long a reload is waited for. Raises StateUnwritable as `check_private`."""
+        check_private(address.socket.parent)
+        self._url = address.url
         self._reload_seconds = reload_seconds
-        self._client = httpx.Client(base_url=base_url, trust_env=False, follow_redirects=False)
+        transport = httpx.HTTPTransport(uds=str(address.socket), trust_env=False)
+        self._client = httpx.Client(
+            base_url="http://hub.sock", transport=transport, trust_env=False, follow_redirects=False
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +79,10 @@ class HubClient:
         """As it is now: the controller looks at every model before it answers."""
         return self._call("GET", "/hub/status?fresh=1", HubStatus, STATUS_SECONDS)
 
+    def unlock_token(self) -> str:
+        """For a browser: good once, and for a minute."""
+        return self._call("POST", "/hub/unlock", UnlockToken, STATUS_SECONDS).token
+
     def reload(self) -> ReloadResult:
         return self._call("POST", "/hub/reload", ReloadResult, self._reload_seconds)
 
@@ -79,12 +106,10 @@ class HubClient:
         except httpx.TransportError as error:
             if isinstance(error, httpx.ReadTimeout) and error.request.method != "GET":
                 raise StillUnderWay(path.rpartition("/")[2], seconds) from error
-            raise ControllerDown(self._base_url) from error
+            raise ControllerDown(self._url) from error
         if response.status_code != 200:
-            raise remote_error(
-                response.status_code, response.content, source=f"What answers at {self._base_url}"
-            )
+            raise remote_error(response.status_code, response.content, source="The controller")
         try:
             return answer.model_validate_json(response.content)
         except ValidationError as error:
-            raise ControllerDown(self._base_url) from error
+            raise ControllerDown(self._url) from error

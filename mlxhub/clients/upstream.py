@@ -5,10 +5,15 @@ Not httpx: its pool was measured at a millisecond of CPU per token with 1,000 st
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import Headers, request_head
 from mlxhub.errors import QueueFull, WorkerSilent
+
+# The headers that prove to a worker that its hub asks, by method, port and target.
+Sign: TypeAlias = Callable[[str, int, bytes], Headers]
 
 HOST = "127.0.0.1"
 CONNECT_SECONDS = 2.0
@@ -27,9 +32,10 @@ class WorkerUnreachable(WorkerSilent):
 class Upstream:
     """One worker's port. Needs no closing: an idle connection is let go by either side."""
 
-    def __init__(self, name: str, port: int, *, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, name: str, port: int, sign: Sign, *, max_connections: int = MAX_CONNECTIONS) -> None:
         self.name = name
         self.port = port
+        self._sign = sign
         self._max_connections = max_connections
         self._open: set[Connection] = set()
         self._connecting = 0
@@ -41,7 +47,8 @@ class Upstream:
         A second attempt is made only where the worker cannot have begun with the first.
         Raises WorkerUnreachable, WorkerSilent or QueueFull; `next_chunk` raises ConnectionLost.
         """
-        head = request_head(method, target, self.port, headers, len(body))
+        signed = [*headers, *self._sign(method, self.port, target)]
+        head = request_head(method, target, self.port, signed, len(body))
         reused = self._take_idle()
         if reused is not None:
             try:

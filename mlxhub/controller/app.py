@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlxhub.clients.remote_error import RemoteError
+from mlxhub.controller.access import TABLE, access_policy, authenticator
 from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.current_status import CurrentStatus
 from mlxhub.controller.dashboard.views import dashboard_routes
@@ -28,12 +28,16 @@ from mlxhub.controller.repairs import Repairs
 from mlxhub.controller.routes.health import health_routes
 from mlxhub.controller.routes.hub import hub_routes
 from mlxhub.controller.routes.openai import openai_routes
+from mlxhub.controller.routes.unlocking import unlocking_routes
+from mlxhub.controller.sessions import Sessions
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.lifecycle import ProcessState
+from mlxhub.files.keys import Tickets
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.workers import Workers
-from mlxhub.protocol.errors import ErrorEnvelope, error_headers
+from mlxhub.protocol.errors import ErrorEnvelope, status_headers
 from mlxhub.protocol.hub import ControllerView
+from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, envelope_response, install_error_handlers
 
@@ -72,22 +76,29 @@ def make_controller(
     `warnings`: what is wrong with this hub, until a reload. `clock` is monotonic.
     """
     in_use = HubInUse(hub, warnings)
-    workers = Workers()
+    sign = Tickets(settings.keys)
+    workers = Workers(sign)
     observer = Observer(in_use, collaborators, workers, clock)
     operations = Operations(in_use, observer, workers, collaborators, settings, tasks)
-    dispatcher = Dispatcher(in_use, observer, operations, silent_seconds)
+    dispatcher = Dispatcher(in_use, observer, operations, sign, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
+    sessions = Sessions(clock)
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=[Middleware(UnexpectedErrors)])
     install_error_handlers(api, RequestValidationError)
     api.add_exception_handler(RemoteError, _on_remote_error)
     api.include_router(openai_routes(status))
-    for path in ROUTED:
-        api.add_api_route(path, _only_post, methods=["GET", "PUT", "PATCH", "DELETE"])
     api.include_router(hub_routes(status, observer.look_at_all, operations, shut_down))
+    api.include_router(unlocking_routes(sessions))
     api.include_router(health_routes(lambda: observer.has_seen_all))
     api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
-    app = RequestIdMiddleware(_by_path(UnexpectedErrors(Forwarder(dispatcher)), api))
+    guard = Guard(
+        _by_path(UnexpectedErrors(Forwarder(dispatcher)), api),
+        table=TABLE,
+        policy=access_policy(in_use, settings),
+        authenticate=authenticator(settings.keys, sessions),
+    )
+    app = RequestIdMiddleware(guard)
     repairs = Repairs(in_use, observer, operations, clock, repair_every_seconds)
     return Controller(
         app=app, observer=observer, dispatcher=dispatcher, operations=operations, repairs=repairs
@@ -98,7 +109,7 @@ def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:
     """Requests for models go past the framework, which costs more than the whole way to the worker."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in ROUTED and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["path"] in ROUTED:
             await forwarder(scope, receive, send)
         else:
             await api(scope, receive, send)
@@ -117,10 +128,6 @@ def _controller_view(settings: ControllerSettings, hub: Hub) -> ControllerView:
     )
 
 
-async def _only_post() -> None:
-    raise HTTPException(405, "Send this as a POST.", headers={"allow": "POST"})
-
-
 async def _on_remote_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RemoteError)
-    return envelope_response(error.status, ErrorEnvelope(error=error.body), error_headers(error.status))
+    return envelope_response(error.status, ErrorEnvelope(error=error.body), status_headers(error.status))

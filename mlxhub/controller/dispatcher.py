@@ -8,7 +8,7 @@ from loguru import logger
 
 from mlxhub.clients.connection import Connection
 from mlxhub.clients.headers import Headers
-from mlxhub.clients.upstream import Upstream, WorkerUnreachable
+from mlxhub.clients.upstream import Sign, Upstream, WorkerUnreachable
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
@@ -55,12 +55,14 @@ class Dispatcher:
         hub: HubInUse,
         observer: Observer,
         operations: Operations,
+        sign: Sign,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         """`silent_seconds`: what waits for a worker that says nothing at all ends after this."""
         self._hub = hub
         self._observer = observer
         self._operations = operations
+        self._sign = sign
         self._silent_seconds = silent_seconds
         self._upstreams: dict[str, Upstream] = {}
         self._leases = 0
@@ -136,5 +138,5 @@ class Dispatcher:
     def _upstream(self, model: HubModel) -> Upstream:
         upstream = self._upstreams.get(model.name)
         if upstream is None or upstream.port != model.port:
-            upstream = self._upstreams[model.name] = Upstream(model.name, model.port)
+            upstream = self._upstreams[model.name] = Upstream(model.name, model.port, self._sign)
         return upstream

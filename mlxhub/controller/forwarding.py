@@ -2,20 +2,18 @@
 
 import msgspec
 from loguru import logger
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
 from mlxhub.controller.dispatcher import Dispatcher
-from mlxhub.controller.send_limit import limit_send
 from mlxhub.errors import InvalidRequest, MlxhubError, WorkerSilent
 from mlxhub.protocol.sse import error_event
-from mlxhub.web.bodies import read_body, require_json
+from mlxhub.web.bodies import whole_body
 from mlxhub.web.request_id import request_id
 from mlxhub.web.responses import error_response
-from mlxhub.web.streams import SEND_SECONDS, run_unless_disconnected
+from mlxhub.web.streams import run_unless_disconnected
 
 _EVENT_END = b"\n\n"
 
@@ -32,15 +30,12 @@ _ROUTED = msgspec.json.Decoder(_Routed)
 class Forwarder:
     """A pure ASGI app. Nothing between a worker's chunk and the client's socket waits for more bytes."""
 
-    def __init__(self, dispatcher: Dispatcher, send_seconds: float = SEND_SECONDS) -> None:
-        """`send_seconds`: a client that takes nothing for this long is given up."""
+    def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._send_seconds = send_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            require_json(Headers(scope=scope).get("content-type", ""))
-            body = await read_body(scope, receive)
+            body = await whole_body(receive)
             model_id = _model_of(body)
             await run_unless_disconnected(receive, self._relay(scope, send, model_id, body))
         except ClientDisconnect:
@@ -51,7 +46,7 @@ class Forwarder:
     async def _relay(self, scope: Scope, send: Send, model_id: str, body: bytes) -> None:
         """Raises MlxhubError only before the first byte went to the client."""
         headers = headers_for_worker(scope["headers"], request_id(scope).encode("ascii"))
-        async with self._dispatcher.lease(model_id) as lease, limit_send(send, self._send_seconds) as send:
+        async with self._dispatcher.lease(model_id) as lease:
             response = await lease.ask(scope["method"], _target(scope), headers, body)
             is_event_stream = await _send_head(response, send)
             last = _EVENT_END

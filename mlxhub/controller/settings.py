@@ -9,6 +9,8 @@ from mlxhub.core.config import LogLevel, Port
 
 
 class ControllerSettings(BaseModel):
+    """`keys`: the directory of the hub's keys. `socket`: where processes of the same user need none."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = "127.0.0.1"
@@ -16,3 +18,5 @@ class ControllerSettings(BaseModel):
     log_level: LogLevel = "INFO"
     log_file: Path | None = None
     generation: str = BY_HAND
+    keys: Path
+    socket: Path

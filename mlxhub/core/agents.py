@@ -124,6 +124,8 @@ def worker_settings(
             "model_path": model_location(model.model_path, home=home, base=paths.config.parent),
             "log_level": model.log_level or config.log_level,
             "log_file": str(paths.log(model.name)),
+            "api_key": config.api_key,
+            "keys": str(paths.keys),
             "records": RunRecords(
                 label=worker_label(config, model.name),
                 runs=str(paths.runs(model.name)),

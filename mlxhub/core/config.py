@@ -1,22 +1,26 @@
 """hub.yaml: text to a value, with every fault and its line reported at once."""
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
+from mlxhub.core.access import is_loopback
 from mlxhub.core.document import Document, Location, Value, read_document
 from mlxhub.errors import ConfigError, Fault
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 WORKER_INFIX = ".worker."
 LABEL_PREFIX_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
-HOSTS = ("127.0.0.1", "::1", "localhost")
 # Their logs lie beside those of the models.
 RESERVED_NAMES = ("controller", "launchd")
 
+_HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+ApiKey = Literal["optional", "required"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
 
@@ -53,6 +57,7 @@ class EngineOptions(_Strict):
     max_tokens: int | None = Field(None, ge=1, description="Answer limit of a request that names none.")
     sampling: Sampling = Field(Sampling(), description="Sampling of a request that names none.")
     prefill_step: int = Field(512, ge=16, le=16_384, description="Prompt tokens taken in one step.")
+    trust_remote_code: bool = Field(False, description="Run code that the model brings, as you.")
 
     @field_validator("name")
     @classmethod
@@ -94,19 +99,28 @@ class RunRecords(_Strict):
 class WorkerSettings(EngineOptions):
     """What the plist of a worker carries: everything it needs, for it never reads hub.yaml.
 
-    Without `records` nothing is written down and nothing keeps it from running: somebody runs it by hand.
+    Without `records` nothing is written down and nothing keeps it from running, and without `keys`, the
+    directory of the hub's keys, no route asks for one: somebody runs it by hand.
     """
 
     port: Port
     log_level: LogLevel = "INFO"
     log_file: str | None = None
     records: RunRecords | None = None
+    api_key: ApiKey = "optional"
+    keys: str | None = None
 
 
 class HubConfig(_Strict):
     """A whole hub.yaml."""
 
-    host: str = Field("127.0.0.1", description="The controller's address (loopback).")
+    api_key: ApiKey = Field("optional", description="Whether /v1 needs the API key: optional or required.")
+    host: str = Field(
+        "127.0.0.1", description="The controller's address. One that others reach needs `api_key: required`."
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        (), strict=False, description="Names by which a proxy or other machines call the controller."
+    )
     port: Port = Field(8000, description="The controller's port.")
     model_starting_port: Port = Field(47850, description="First port for models that name none.")
     log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
@@ -121,10 +135,24 @@ class HubConfig(_Strict):
 
     @field_validator("host")
     @classmethod
-    def _host_is_loopback(cls, host: str) -> str:
-        if host not in HOSTS:
-            raise ValueError(f"mlxhub serves this machine only: use {' or '.join(HOSTS)}")
+    def _others_need_a_key(cls, host: str, info: ValidationInfo) -> str:
+        if host != "localhost":
+            try:
+                ip_address(host)
+            except ValueError:
+                raise ValueError("must be an address of this machine, such as 127.0.0.1 or 0.0.0.0") from None
+        # Where api_key has a fault of its own, that one is told.
+        if not is_loopback(host) and info.data.get("api_key") == "optional":
+            raise ValueError("other machines reach this address, so add `api_key: required`")
         return host
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _allowed_hosts_are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST_PATTERN.fullmatch(host):
+                raise ValueError("must be names such as studio.local or studio.local:8443")
+        return hosts
 
     @field_validator("models", mode="before")
     @classmethod

@@ -1,9 +1,12 @@
 """Where everything of one hub lies. Which directories these are is decided in files/machine.py."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 SUPERVISOR_LOG = "launchd.log"
+# A socket's address may have 103 bytes on macOS, and 107 on Linux.
+_SOCKET_BYTES = 103
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,18 @@ class Paths:
     @property
     def lock(self) -> Path:
         return self.state / "hub.lock"
+
+    @property
+    def keys(self) -> Path:
+        return self.state / "keys"
+
+    @property
+    def socket(self) -> Path:
+        """The controller's own socket: who may open its directory needs no key. Short, whatever the home."""
+        own = self.state / "run" / "hub.sock"
+        if len(bytes(own)) <= _SOCKET_BYTES:
+            return own
+        return Path("/tmp") / f"mlxhub-{hashlib.sha256(bytes(own)).hexdigest()[:16]}" / "hub.sock"  # noqa: S108 - checked by who uses it
 
     @property
     def supervisor_log(self) -> Path:

@@ -26,19 +26,19 @@ def run_bounded(
     try:
         output, errors = process.communicate(timeout=seconds)
     except TimeoutExpired as late:
-        _end(process)
+        end_process(process)
         return Ran(None, late.output or b"", late.stderr or b"")
     except BaseException:
-        _end(process)
+        end_process(process)
         raise
     return Ran(process.returncode, output, errors)
 
 
-def _end(process: Popen[bytes]) -> None:
+def end_process(process: Popen[bytes]) -> None:
     """What it started may live on and hold the pipes: nobody reads them to their end."""
     process.kill()
     with contextlib.suppress(TimeoutExpired):
         process.wait(_KILL_SECONDS)
-    for pipe in (process.stdout, process.stderr):
+    for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

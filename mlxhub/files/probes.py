@@ -10,7 +10,7 @@ from pathlib import Path
 from mlxhub.files.bounded_run import run_bounded
 
 _PYTHON = (sys.executable, "-I", "-S")
-_CHECKPOINT_PROBE = str(Path(__file__).with_name("checkpoint_probe.py"))
+_CHECKPOINT_PROBE = (*_PYTHON, str(Path(__file__).with_name("checkpoint_probe.py")))
 _DIRECTORY_PROBE = (
     "import os, sys\nfor path in sys.argv[1:]: print('yes' if os.path.isdir(path) else 'no', flush=True)"
 )
@@ -30,12 +30,14 @@ class Answer:
 class CheckpointSeen:
     """`directory`: where it lies; None for a repo id of which the cache has nothing, or nobody can tell.
 
-    `fault`: why no model can be loaded from there; None: there is nothing to see against it.
+    `fault`: why no model can be loaded from there; None: there is nothing to see against it. `remedy`: what
+    to do about that; None: what can be done about any.
     """
 
     directory: str | None
     fault: str | None = None
     weights_bytes: int = 0
+    remedy: str | None = None
 
 
 def ask_program(command: Sequence[str], seconds: float) -> Answer:
@@ -52,7 +54,7 @@ def ask_program(command: Sequence[str], seconds: float) -> Answer:
 
 def look_at_checkpoints(locations: Sequence[str], cache: Path, seconds: float) -> dict[str, CheckpointSeen]:
     """Each location is an absolute path or the repo id of what may be in this Hugging Face cache."""
-    lines = _line_of_each([_CHECKPOINT_PROBE, str(cache)], locations, seconds)
+    lines = line_of_each([*_CHECKPOINT_PROBE, str(cache)], locations, seconds)
     late = f"reading it did not end within {seconds:g} s"
     return {
         location: CheckpointSeen(None, late) if line is None else _checkpoint(line)
@@ -62,12 +64,12 @@ def look_at_checkpoints(locations: Sequence[str], cache: Path, seconds: float) -
 
 def are_directories(paths: Sequence[str], seconds: float) -> dict[str, bool | None]:
     """None: it cannot be told in time."""
-    lines = _line_of_each(["-c", _DIRECTORY_PROBE], paths, seconds)
+    lines = line_of_each([*_PYTHON, "-c", _DIRECTORY_PROBE], paths, seconds)
     return {path: None if line is None else line == "yes" for path, line in lines.items()}
 
 
-def _line_of_each(program: Sequence[str], arguments: Sequence[str], seconds: float) -> dict[str, str | None]:
-    """The line that this program of Python prints for each argument; None where none comes in time.
+def line_of_each(program: Sequence[str], arguments: Sequence[str], seconds: float) -> dict[str, str | None]:
+    """The line that this program prints for each argument; None where none comes in time.
 
     Another process reads them: a network disk that is gone, or a question that macOS asks nobody, can keep
     whoever opens a file there for ever. All in one first; those behind one that hangs, each in its own.
@@ -85,7 +87,7 @@ def _line_of_each(program: Sequence[str], arguments: Sequence[str], seconds: flo
 
 def _lines(program: Sequence[str], arguments: Sequence[str], seconds: float) -> list[str]:
     """As far as it came. A line that is not finished was cut short."""
-    done = run_bounded((*_PYTHON, *program, *arguments), seconds)
+    done = run_bounded((*program, *arguments), seconds)
     return done.output.decode(errors="replace").split("\n")[:-1]
 
 

@@ -53,6 +53,7 @@ def model_view(model: HubModel, facts: ModelFacts | None, now: Clocks) -> ModelV
         process=ProcessState.UNKNOWN,
         memory=None,
         context_length=model.config.context_length,
+        trust_remote_code=model.config.trust_remote_code,
     )
     if facts is None:
         return view
@@ -89,6 +90,7 @@ def _is_parked(facts: ModelFacts) -> bool:
 def _add_worker(view: ModelView, worker: WorkerStatus, answered_at: float, now: Clocks) -> None:
     view.memory_bytes = worker.memory.footprint_bytes
     view.context_length = worker.context_length or view.context_length
+    view.trust_remote_code = worker.trust_remote_code
     view.in_flight = worker.in_flight
     view.queued = worker.queued
     view.started_at = now.unix_time(answered_at - worker.uptime_seconds)
@@ -133,6 +135,11 @@ def _warnings(hub: Hub, facts: Mapping[str, ModelFacts]) -> list[str]:
     for name, model in hub.models.items():
         seen = facts.get(name)
         running = None if seen is None or seen.agent is None else seen.agent.generation
+        if model.config.trust_remote_code:
+            warnings.append(
+                f'Model "{name}" may run code that its authors wrote, as you: hub.yaml says '
+                "trust_remote_code: true."
+            )
         if running is not None and running != model.generation:
             warnings.append(
                 f'Model "{name}" runs with an older definition than hub.yaml\'s. Apply it with: mlxhub reload'

@@ -1,11 +1,13 @@
 """The clients of a hub's workers, one for each, made when first needed."""
 
+from mlxhub.clients.upstream import Sign
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.fleet.hub import HubModel
 
 
 class Workers:
-    def __init__(self) -> None:
+    def __init__(self, sign: Sign) -> None:
+        self._sign = sign
         self._clients: dict[str, WorkerClient] = {}
 
     def of(self, model: HubModel) -> WorkerClient:
@@ -14,5 +16,5 @@ class Workers:
         if client is None or client.port != model.port:
             if client is not None:
                 client.close()
-            client = self._clients[model.name] = WorkerClient(model.name, model.port)
+            client = self._clients[model.name] = WorkerClient(model.name, model.port, self._sign)
         return client

@@ -39,6 +39,17 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     errors.NotLoaded: HttpError(503, "server_error", "model_not_loaded"),
     errors.ModelChanging: HttpError(409, "server_error", "model_changing"),
     errors.ModelBusy: HttpError(409, "invalid_request_error", "model_busy"),
+    errors.MalformedHttp: HttpError(400, "invalid_request_error", "malformed_http"),
+    errors.HeadTooLarge: HttpError(431, "invalid_request_error", "headers_too_large"),
+    errors.TargetTooLong: HttpError(414, "invalid_request_error", "uri_too_long"),
+    errors.RequestTooSlow: HttpError(408, "invalid_request_error", "request_timeout"),
+    errors.WrongHost: HttpError(421, "invalid_request_error", "misdirected_request"),
+    errors.ForeignPage: HttpError(403, "permission_error", "foreign_page"),
+    errors.NoSuchRoute: HttpError(404, "invalid_request_error", "not_found"),
+    errors.WrongMethod: HttpError(405, "invalid_request_error", "method_not_allowed"),
+    errors.KeyMissing: HttpError(401, "authentication_error", "invalid_api_key"),
+    errors.KeyTooWeak: HttpError(403, "permission_error", "admin_key_needed"),
+    errors.UnlockExpired: HttpError(401, "authentication_error", "unlock_expired"),
     errors.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
     errors.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),
     errors.RequestTooLarge: HttpError(413, "invalid_request_error", "request_too_large"),
@@ -48,6 +59,7 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     errors.Draining: HttpError(503, "server_error", "shutting_down"),
     errors.GenerationFailed: HttpError(500, "server_error", "generation_failed"),
     errors.LockTimeout: HttpError(409, "server_error", "hub_is_changing"),
+    errors.OpenAddress: HttpError(409, "invalid_request_error", "open_address"),
     errors.PlanRefused: HttpError(409, "invalid_request_error", "not_ours"),
     errors.PortHeld: HttpError(503, "server_error", "port_held"),
     errors.NoSession: HttpError(503, "server_error", "no_launchd_session"),
@@ -77,6 +89,16 @@ def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
     return ErrorEnvelope(error=ErrorBody(message=str(error), type=row.type, code=row.code, param=param))
 
 
-def error_headers(status: int) -> dict[str, str]:
-    """Headers that go with an error: 429 and 503 say when to come back."""
-    return {"retry-after": str(RETRY_AFTER_SECONDS)} if status in _RETRYABLE_STATUSES else {}
+def status_headers(status: int) -> dict[str, str]:
+    """Headers that go with an error's status: 429 and 503 say when to come back, 401 says with what."""
+    if status in _RETRYABLE_STATUSES:
+        return {"retry-after": str(RETRY_AFTER_SECONDS)}
+    return {"www-authenticate": "Bearer"} if status == 401 else {}
+
+
+def error_headers(error: errors.MlxhubError) -> dict[str, str]:
+    """As `status_headers`, and what this very error adds."""
+    headers = status_headers(http_error(error).status)
+    if isinstance(error, errors.WrongMethod):
+        headers["allow"] = ", ".join(error.allowed)
+    return headers

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from mlxhub.core.lifecycle import ModelState, ProcessState
 
@@ -41,6 +41,7 @@ class ModelView(BaseModel):
     last_activity_at: float | None = None
     unload_at: float | None = None
     facts_age_seconds: float | None = None
+    trust_remote_code: bool = False
 
 
 class Counts(BaseModel):
@@ -99,6 +100,26 @@ class ReloadResult(BaseModel):
     failed: list[Failure] = []
     not_begun: list[str] = []
     warnings: list[str] = []
+
+
+class UnlockToken(BaseModel):
+    """Opens one session in a browser, once, within so many seconds."""
+
+    token: str
+    seconds: float
+
+
+class OpenSession(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(max_length=200)
+
+
+class Unlocked(BaseModel):
+    """`session` is taken like the admin key, for so many seconds and until the controller ends."""
+
+    session: str
+    seconds: float
 
 
 ModelAction = Literal["start", "stop", "restart", "load", "unload"]

@@ -55,3 +55,4 @@ class WorkerStatus(BaseModel):
     idle_seconds: float | None = None
     unload_in_seconds: float | None = None
     draining: bool = False
+    trust_remote_code: bool = False

@@ -29,8 +29,7 @@ class _HasErrors(Protocol):
 
 
 def error_response(error: MlxhubError) -> Response:
-    status = http_error(error).status
-    return envelope_response(status, error_envelope(error), error_headers(status))
+    return envelope_response(http_error(error).status, error_envelope(error), error_headers(error))
 
 
 def envelope_response(

@@ -1,4 +1,4 @@
-"""One ASGI app on one socket that is bound beforehand, until it is asked to stop; then drain and return."""
+"""One ASGI app on sockets that are bound beforehand, until it is asked to stop; then drain and return."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import errno
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import uvicorn
@@ -15,10 +16,19 @@ from loguru import logger
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS
 from mlxhub.errors import PortHeld
 from mlxhub.files.ports import port_holder
+from mlxhub.web.protocol import LIMITS, BoundedProtocol, Limits, OwnerProtocol
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 _POLL_SECONDS = 0.02
+# uvicorn looks around ten times a second; deadlines are looked after at every so many of those.
+_SWEEP_TICKS = 5
+# Of every answer: no page of another origin may embed it, no browser guess its type, no cache keep it.
+_HEADERS = [
+    ("cache-control", "no-store"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+]
 
 T = TypeVar("T")
 # What ASGI itself calls its parts; the mappings really hold anything.
@@ -63,6 +73,8 @@ async def serve(
     begin_drain: Callable[[], None],
     is_idle: Callable[[], bool],
     end_rest: Callable[[], None] = _nothing_to_end,
+    owner_socket: socket.socket | None = None,
+    limits: Limits = LIMITS,
     stop: asyncio.Event | None = None,
     drain_seconds: float = DRAIN_SECONDS,
     grace_seconds: float = CANCEL_SECONDS,
@@ -71,11 +83,11 @@ async def serve(
 
     Then: `begin_drain()` (refuse new work); wait until `is_idle()` for at most `drain_seconds`; `end_rest()`
     (tell what still runs to end with an error); wait `grace_seconds` for that; close. A second signal skips
-    the waiting.
+    the waiting. What comes by `owner_socket`, which is bound as well, is from a process of the same user.
     """
     stop = stop or asyncio.Event()
     hurry = asyncio.Event()
-    server = _Server(_config(app, grace_seconds))
+    server = _Server(_config(app, grace_seconds, limits), owner_socket, limits)
     with _signals_set(stop, hurry):
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(server.serve(sockets=[sock]))
@@ -94,15 +106,38 @@ async def serve(
 class _Server(uvicorn.Server):
     """uvicorn without its signal handling, which would raise SIGTERM again after a clean end."""
 
+    def __init__(self, config: uvicorn.Config, owner_socket: socket.socket | None, limits: Limits) -> None:
+        super().__init__(config)
+        self._owner_socket = owner_socket
+        self._limits = limits
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._owner_socket is not None:
+            protocol = partial(
+                OwnerProtocol, self.config, self.server_state, self.lifespan.state, limits=self._limits
+            )
+            loop = asyncio.get_running_loop()
+            self.servers.append(await loop.create_unix_server(protocol, sock=self._owner_socket))
 
-def _config(app: App, grace_seconds: float) -> uvicorn.Config:
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _SWEEP_TICKS == 0:
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.sweep()
+        return await super().on_tick(counter)
+
+
+def _config(app: App, grace_seconds: float, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        # A partial is called as the class would be.
+        http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type]
+        headers=_HEADERS,
         ws="none",
         lifespan="on",
         proxy_headers=False,

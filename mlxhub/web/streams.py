@@ -13,9 +13,8 @@ from mlxhub.errors import GenerationFailed, MlxhubError
 from mlxhub.protocol import sse
 from mlxhub.web.responses import error_response
 
-SEND_SECONDS = 30.0
 KEEPALIVE_SECONDS = 10.0
-HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
+HEADERS = {"content-type": "text/event-stream; charset=utf-8"}
 
 T = TypeVar("T")
 
@@ -45,7 +44,7 @@ class EventStream(Response):
     """Sends each event as it comes, a keepalive in silences, and notices the client's hang-up at once.
 
     An MlxhubError before the first byte becomes a plain error answer, after it an error event. `events` is
-    closed in every case. A client that takes nothing for `send_seconds` is given up.
+    closed in every case.
     """
 
     def __init__(
@@ -55,7 +54,6 @@ class EventStream(Response):
         keepalive: bytes = sse.KEEPALIVE,
         error_event: Callable[[MlxhubError], bytes] = sse.error_event,
         keepalive_seconds: float = KEEPALIVE_SECONDS,
-        send_seconds: float = SEND_SECONDS,
     ) -> None:
         super().__init__(headers=HEADERS)
         del self.headers["content-length"]
@@ -63,9 +61,8 @@ class EventStream(Response):
         self._keepalive = keepalive
         self._error_event = error_event
         self._keepalive_seconds = keepalive_seconds
-        self._send_seconds = send_seconds
         self._started = False
-        self._sending_since: float | None = None
+        self._sending = False
         self._sent_at = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,7 +71,7 @@ class EventStream(Response):
             pump = tasks.create_task(self._pump(scope, receive, send))
             watchers = [
                 tasks.create_task(self._cancel_when_disconnected(receive, pump)),
-                tasks.create_task(self._watch_time(send, pump)),
+                tasks.create_task(self._fill_silences(send, pump)),
             ]
             pump.add_done_callback(lambda _: [watcher.cancel() for watcher in watchers])
 
@@ -97,27 +94,22 @@ class EventStream(Response):
         await self._send(send, b"", more=False)
 
     async def _send(self, send: Send, event: bytes, *, more: bool = True) -> None:
-        clock = asyncio.get_running_loop().time
-        self._sending_since = clock()
+        self._sending = True
         if not self._started:
             self._started = True
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": event, "more_body": more})
-        self._sending_since = None
-        self._sent_at = clock()
+        self._sending = False
+        self._sent_at = asyncio.get_running_loop().time()
 
     async def _cancel_when_disconnected(self, receive: Receive, pump: asyncio.Task[None]) -> None:
         await _disconnected(receive)
         pump.cancel()
 
-    async def _watch_time(self, send: Send, pump: asyncio.Task[None]) -> None:
+    async def _fill_silences(self, send: Send, pump: asyncio.Task[None]) -> None:
         """One watch beside the pump costs nothing per event, a timeout around each event would."""
         clock = asyncio.get_running_loop().time
         while not pump.done():
-            await asyncio.sleep(min(self._keepalive_seconds, self._send_seconds) / 4)
-            since = self._sending_since
-            if since is not None and clock() - since > self._send_seconds:
-                logger.info("The client took nothing for {:g} s: its stream ends.", self._send_seconds)
-                pump.cancel()
-            elif since is None and clock() - self._sent_at > self._keepalive_seconds:
+            await asyncio.sleep(self._keepalive_seconds / 4)
+            if not self._sending and clock() - self._sent_at > self._keepalive_seconds:
                 await self._send(send, self._keepalive)

@@ -7,8 +7,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, install_error_handlers
+from mlxhub.worker.access import TABLE, access_policy, authenticator
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.routes.admin import AdminRoutes
 from mlxhub.worker.routes.chat import ChatRoute
@@ -17,11 +19,15 @@ from mlxhub.worker.routes.health import HealthRoutes
 from mlxhub.worker.routes.metrics import MetricsRoute
 from mlxhub.worker.routes.models import ModelRoutes
 
+HOST = "127.0.0.1"
+
 
 def build_app(service: ModelService, generation: str) -> Starlette:
     health = HealthRoutes(service, generation)
     admin = AdminRoutes(service, health)
     models = ModelRoutes(service)
+    settings = service.settings
+    policy = access_policy(settings, HOST)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -42,7 +48,11 @@ def build_app(service: ModelService, generation: str) -> Starlette:
             Route("/v1/chat/completions", ChatRoute(service).post, methods=["POST"]),
             Route("/v1/completions", CompletionRoute(service).post, methods=["POST"]),
         ],
-        middleware=[Middleware(RequestIdMiddleware), Middleware(UnexpectedErrors)],
+        middleware=[
+            Middleware(RequestIdMiddleware),
+            Middleware(Guard, table=TABLE, policy=lambda: policy, authenticate=authenticator(settings)),
+            Middleware(UnexpectedErrors),
+        ],
         lifespan=lifespan,
     )
     install_error_handlers(app)

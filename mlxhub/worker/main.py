@@ -22,7 +22,6 @@ def run_worker(
 
     `last_exit`: how the last process of this label ended, as far as launchd says.
     """
-    os.umask(0o077)
     # A worker reads local files only, whatever a model's configuration asks for.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     log_file = Path(settings.log_file) if settings.log_file else None

@@ -9,11 +9,10 @@ from mlxhub.core.restarts import EXIT_TRY_AGAIN
 from mlxhub.errors import PortHeld
 from mlxhub.files.recorded_run import Ending
 from mlxhub.web.server import bind_socket, run, serve
-from mlxhub.worker.app import build_app
+from mlxhub.worker.app import HOST, build_app
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from mlxhub.worker.model_service import ModelService
 
-HOST = "127.0.0.1"
 EXIT_OK = 0
 EXIT_BROKEN = 70
 
@@ -54,5 +53,6 @@ def _engine(settings: WorkerSettings) -> TextEngine:
             max_concurrency=settings.max_concurrency,
             prefill_step=settings.prefill_step,
             context_length=settings.context_length,
+            trust_remote_code=settings.trust_remote_code,
         )
     )

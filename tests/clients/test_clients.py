@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub.clients.chat import chat_stream
-from mlxhub.clients.hub import HubClient
+from mlxhub.clients.chat import ChatTarget, chat_stream
+from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.controller.collaborators import ReloadOutcome
@@ -19,7 +19,7 @@ from mlxhub.launchd.carry_out import During
 from tests.controller.hub import ALPHA, BETA, RunningHub, running_hub
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
-from tests.fakes.worker import Answer, FakeWorker, Received
+from tests.fakes.worker import Answer, FakeWorker, Received, unsigned
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[RunningHub]:
 
 async def test_the_hub_client_asks_and_acts(hub: RunningHub) -> None:
     def act() -> None:
-        with HubClient(hub.url) as client:
+        with HubClient(hub.address) as client:
             assert [model.name for model in client.status().models] == ["alpha", "beta"]
             assert client.model_action("alpha", "load").ok
             assert client.status().models[0].memory is ModelState.READY
@@ -46,9 +46,9 @@ async def test_the_hub_client_asks_and_acts(hub: RunningHub) -> None:
     await asyncio.to_thread(act)
 
 
-async def test_where_nothing_answers_the_hub_client_says_how_to_start_it() -> None:
+async def test_where_nothing_answers_the_hub_client_says_how_to_start_it(tmp_path: Path) -> None:
     with (
-        HubClient(f"http://127.0.0.1:{free_ports(1)[0]}") as client,
+        HubClient(HubAddress(tmp_path / "run" / "hub.sock", "http://127.0.0.1:1")) as client,
         pytest.raises(ControllerDown, match="mlxhub start"),
     ):
         client.status()
@@ -62,7 +62,7 @@ async def test_a_reload_that_takes_its_time_is_not_a_controller_that_is_down(hub
         return ReloadOutcome()
 
     def reload() -> None:
-        with HubClient(hub.url, reload_seconds=0.2) as client:
+        with HubClient(hub.address, reload_seconds=0.2) as client:
             with pytest.raises(StillUnderWay, match=r"reload is still under way, and goes on.*mlxhub status"):
                 client.reload()
             assert client.answers()
@@ -85,7 +85,7 @@ async def test_chat_gives_the_text_piece_by_piece(hub: RunningHub) -> None:
 
     hub.workers["alpha"].script = chat
     pieces = await asyncio.to_thread(
-        lambda: list(chat_stream(f"{hub.url}/v1", "alpha", [{"role": "user", "content": "ping"}]))
+        lambda: list(chat_stream(ChatTarget(f"{hub.url}/v1"), "alpha", [{"role": "user", "content": "ping"}]))
     )
     assert pieces == ["po", "ng"]
 
@@ -99,19 +99,21 @@ async def test_chat_tells_errors_before_and_in_a_stream(hub: RunningHub) -> None
     hub.workers["alpha"].script = break_off
     for model, message in [("alpha", "out of memory"), ("gamma", 'no model "gamma"')]:
         with pytest.raises(RemoteError, match=message):
-            await asyncio.to_thread(lambda model=model: list(chat_stream(f"{hub.url}/v1", model, [])))
+            await asyncio.to_thread(
+                lambda model=model: list(chat_stream(ChatTarget(f"{hub.url}/v1"), model, []))
+            )
 
 
 async def test_chat_says_where_nothing_answers() -> None:
     port = free_ports(1)[0]
     with pytest.raises(WorkerSilent, match=f"127.0.0.1:{port}"):
-        list(chat_stream(f"http://127.0.0.1:{port}/v1", "alpha", []))
+        list(chat_stream(ChatTarget(f"http://127.0.0.1:{port}/v1"), "alpha", []))
 
 
 async def test_the_worker_client_asks_loads_and_unloads() -> None:
     worker = FakeWorker("alpha", free_ports(1)[0])
     await worker.open(pid=7)
-    client = WorkerClient("alpha", worker.port)
+    client = WorkerClient("alpha", worker.port, unsigned)
     assert (await client.status()).pid == 7
     await client.load()
     assert (await client.status()).model_status is ModelState.READY
@@ -130,7 +132,7 @@ async def test_loads_that_hang_keep_nobody_from_asking_how_the_worker_is() -> No
     worker = FakeWorker("alpha", free_ports(1)[0])
     worker.may_load.clear()
     await worker.open(pid=7)
-    client = WorkerClient("alpha", worker.port)
+    client = WorkerClient("alpha", worker.port, unsigned)
     loading = [asyncio.create_task(client.load()) for _ in range(16)]
     await until(lambda: worker.loads == 16)
     assert (await client.status()).pid == 7
@@ -150,5 +152,5 @@ async def test_what_is_no_worker_is_not_believed() -> None:
     port = free_ports(1)[0]
     server = await asyncio.start_server(answer, "127.0.0.1", port)
     with pytest.raises(WorkerSilent, match="no worker"):
-        await WorkerClient("alpha", port).status()
+        await WorkerClient("alpha", port, unsigned).status()
     server.close()

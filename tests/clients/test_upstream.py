@@ -9,7 +9,7 @@ from mlxhub.clients.upstream import Upstream, WorkerUnreachable
 from mlxhub.errors import QueueFull
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
-from tests.fakes.worker import Answer, FakeWorker, Received
+from tests.fakes.worker import Answer, FakeWorker, Received, unsigned
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ async def test_there_are_never_more_connections_than_allowed() -> None:
 
     worker = FakeWorker("alpha", free_ports(1)[0], script=never)
     await worker.open(pid=1)
-    upstream = Upstream("alpha", worker.port, max_connections=2)
+    upstream = Upstream("alpha", worker.port, unsigned, max_connections=2)
     waiting = [asyncio.create_task(upstream.ask("POST", b"/v1/x", [], b"{}")) for _ in range(2)]
     await until(lambda: len(worker.received) == 2)
     with pytest.raises(QueueFull):
@@ -37,7 +37,7 @@ async def test_there_are_never_more_connections_than_allowed() -> None:
 async def test_those_who_connect_at_the_same_time_are_counted_too() -> None:
     worker = FakeWorker("alpha", free_ports(1)[0], script=answer_ok)
     await worker.open(pid=1)
-    upstream = Upstream("alpha", worker.port, max_connections=2)
+    upstream = Upstream("alpha", worker.port, unsigned, max_connections=2)
     asking = [upstream.ask("POST", b"/v1/x", [], b"{}") for _ in range(5)]
     answers = await asyncio.gather(*asking, return_exceptions=True)
     assert [isinstance(answer, QueueFull) for answer in answers] == [False, False, True, True, True]
@@ -52,7 +52,7 @@ async def answer_ok(_: Received, answer: Answer) -> None:
 async def test_an_answer_that_was_not_read_to_its_end_is_not_followed_by_another() -> None:
     worker = FakeWorker("alpha", free_ports(1)[0], script=answer_ok)
     await worker.open(pid=1)
-    upstream = Upstream("alpha", worker.port)
+    upstream = Upstream("alpha", worker.port, unsigned)
     for _ in range(2):
         upstream.release(await upstream.ask("POST", b"/v1/x", [], b"{}"))
     assert worker.connections == 2
@@ -61,7 +61,7 @@ async def test_an_answer_that_was_not_read_to_its_end_is_not_followed_by_another
 
 async def test_where_nothing_listens_the_worker_is_unreachable_and_named() -> None:
     with pytest.raises(WorkerUnreachable, match=r'"alpha".*takes no connection'):
-        await Upstream("alpha", free_ports(1)[0]).ask("POST", b"/v1/x", [], b"{}")
+        await Upstream("alpha", free_ports(1)[0], unsigned).ask("POST", b"/v1/x", [], b"{}")
 
 
 def test_the_head_of_a_request() -> None:

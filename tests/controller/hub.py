@@ -7,19 +7,25 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from mlxhub.clients.hub import HubAddress
 from mlxhub.controller.app import Controller, make_controller
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.agents import GENERATION_OPTION
 from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.observed import PortHolder
+from mlxhub.core.paths import Paths
+from mlxhub.files.keys import current_key, make_keys
+from mlxhub.files.owner_socket import bind_owner_socket
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.launchd.carry_out import During
 from mlxhub.protocol.hub import HubStatus, ModelView
+from mlxhub.web.protocol import LIMITS, Limits
 from mlxhub.web.server import bind_socket, serve
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
@@ -39,6 +45,7 @@ class RunningHub:
     `carry_out` takes the plan's stages instead, on a thread.
     """
 
+    settings: ControllerSettings
     url: str
     port: int
     client: httpx.AsyncClient
@@ -51,6 +58,10 @@ class RunningHub:
     reconciled: list[Hub] = field(default_factory=list)
     outcome: ReloadOutcome | Exception | None = None
     carry_out: Callable[[Hub, During], ReloadOutcome] | None = None
+
+    @property
+    def address(self) -> HubAddress:
+        return HubAddress(self.settings.socket, self.url)
 
     def label(self, name: str) -> str:
         return self.hub.models[name].label
@@ -76,6 +87,12 @@ class RunningHub:
         """As kill -9 and launchd's answer to it."""
         await self.workers[name].die()
         await asyncio.to_thread(self.launchd.end, self.label(name), "signal Killed")
+
+
+def controller_settings(directory: Path, port: int = 8000, **more: Any) -> ControllerSettings:
+    """The directories of pytest are longer than a socket's address may be."""
+    paths = Paths(*(directory / name for name in ("hub.yaml", "state", "logs", "agents", "bin", "launchd")))
+    return ControllerSettings(port=port, keys=paths.keys, socket=paths.socket, **more)
 
 
 def write_plist(directory: Path, label: str, generation: str = "g1") -> Path:
@@ -125,6 +142,7 @@ async def running_hub(
     clock: Callable[[], float] = time.monotonic,
     repair_every_seconds: float = 2.0,
     launchd: FakeLaunchd | None = None,
+    limits: Limits = LIMITS,
 ) -> AsyncIterator[RunningHub]:
     """Models without a port get a free one. Those not in `stopped` ran before the controller began."""
     ports = free_ports(len(models) + 1)
@@ -165,7 +183,8 @@ async def running_hub(
         controller_generation=lambda hub: f"port {hub.config.port}",
         holder_of=holder_of,
     )
-    settings = ControllerSettings(port=ports[0], generation=generation or f"port {ports[0]}")
+    settings = controller_settings(directory, ports[0], generation=generation or f"port {ports[0]}")
+    make_keys(settings.keys)
     if hub.config.port != ports[0]:
         hub = replace(hub, config=hub.config.model_copy(update={"port": ports[0]}))
     stop = asyncio.Event()
@@ -189,12 +208,26 @@ async def running_hub(
                 bind_socket("127.0.0.1", ports[0]),
                 begin_drain=controller.dispatcher.begin_drain,
                 is_idle=lambda: True,
+                owner_socket=bind_owner_socket(settings.socket),
+                limits=limits,
                 stop=stop,
             )
         )
-        async with httpx.AsyncClient(base_url=url, timeout=15, trust_env=False, verify=False) as client:
+        headers = {"authorization": f"Bearer {current_key(settings.keys, 'admin')}"}
+        async with httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=15, trust_env=False, verify=False
+        ) as client:
             running = RunningHub(
-                url, ports[0], client, controller, launchd, workers, programs, hub, next_hub=lambda: hub
+                settings,
+                url,
+                ports[0],
+                client,
+                controller,
+                launchd,
+                workers,
+                programs,
+                hub,
+                next_hub=lambda: hub,
             )
             try:
                 await _until_ready(client)

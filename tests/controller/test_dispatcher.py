@@ -13,13 +13,12 @@ from mlxhub.controller.dispatcher import Dispatcher
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
-from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.observed import AgentState
 from mlxhub.fleet.workers import Workers
-from tests.controller.hub import ALPHA, make_test_hub
+from tests.controller.hub import ALPHA, controller_settings, make_test_hub
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
-from tests.fakes.worker import FakeWorker
+from tests.fakes.worker import FakeWorker, unsigned
 
 pytestmark = pytest.mark.anyio
 
@@ -61,13 +60,13 @@ async def moving_hub(directory: Path) -> AsyncIterator[Moving]:
     launchd = Meanwhile()
     launchd.install(hubs[0].models["alpha"].label, hubs[0].models["alpha"].plist, "g1")
     outside = Collaborators(lambda: hubs[1], launchd, lambda *_: ReloadOutcome(), lambda _: "")
-    workers = Workers()
+    workers = Workers(unsigned)
     observer = Observer(in_use, outside, workers)
     for worker in (old, new):
         await worker.open(PID)
     async with asyncio.TaskGroup() as tasks:
-        operations = Operations(in_use, observer, workers, outside, ControllerSettings(), tasks)
-        dispatcher = Dispatcher(in_use, observer, operations)
+        operations = Operations(in_use, observer, workers, outside, controller_settings(directory), tasks)
+        dispatcher = Dispatcher(in_use, observer, operations, unsigned)
         yield Moving(dispatcher, observer, launchd, old, new, move=lambda: in_use.replace(hubs[1]))
     for worker in (old, new):
         await worker.die()

@@ -14,9 +14,9 @@ import pytest
 
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.main import run_controller
-from mlxhub.controller.settings import ControllerSettings
+from mlxhub.files.keys import current_key
 from mlxhub.fleet.hub import Hub
-from tests.controller.hub import make_test_hub
+from tests.controller.hub import controller_settings, make_test_hub
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
 
@@ -25,13 +25,15 @@ import sys
 from pathlib import Path
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.main import run_controller
-from mlxhub.controller.settings import ControllerSettings
-from tests.controller.hub import make_test_hub
+from mlxhub.files.keys import make_keys
+from tests.controller.hub import controller_settings, make_test_hub
 from tests.fakes.launchd import FakeLaunchd
 
 hub = make_test_hub(Path(sys.argv[1]))
 outside = Collaborators(lambda: hub, FakeLaunchd(), lambda hub, during: ReloadOutcome(), lambda hub: "")
-sys.exit(run_controller(ControllerSettings(port=int(sys.argv[2])), outside))
+settings = controller_settings(Path(sys.argv[1]), int(sys.argv[2]))
+make_keys(settings.keys)
+sys.exit(run_controller(settings, outside))
 """
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +41,7 @@ ROOT = Path(__file__).parents[2]
 def run_with(directory: Path, port: int, hub: Hub) -> tuple[int, str]:
     """The exit code and the log."""
     log = directory / "controller.log"
-    settings = ControllerSettings(port=port, log_file=log)
+    settings = controller_settings(directory, port, log_file=log)
     code = run_controller(
         settings, Collaborators(lambda: hub, FakeLaunchd(), lambda *_: ReloadOutcome(), lambda _: "")
     )
@@ -79,9 +81,9 @@ def test_a_requested_stop_is_exit_0(tmp_path: Path, way: str) -> None:
         if way == "SIGTERM":
             process.send_signal(signal.SIGTERM)
         else:
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port}{way}", b"{}", {"content-type": "application/json"}
-            )
+            admin_key = current_key(controller_settings(tmp_path).keys, "admin")
+            headers = {"content-type": "application/json", "authorization": f"Bearer {admin_key}"}
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{way}", b"{}", headers)
             with urllib.request.urlopen(request, timeout=5) as response:
                 assert json.load(response)["ok"]
         assert process.wait(10) == 0

@@ -157,7 +157,10 @@ async def test_what_says_who_the_client_is_ends_at_the_hub(hub: RunningHub) -> N
         "content-type": "application/json",
         "content-length": "18",
         "x-request-id": "req-7",
+        # The hub's own, for this worker.
+        "authorization": received["authorization"],
     }
+    assert received["authorization"].startswith("Mlxhub ")
 
 
 async def test_only_known_headers_of_the_worker_reach_the_client(hub: RunningHub) -> None:
@@ -172,7 +175,14 @@ async def test_only_known_headers_of_the_worker_reach_the_client(hub: RunningHub
         "/v1/chat/completions", json={"model": "alpha"}, headers={"x-request-id": "mine"}
     )
     headers = {name: value for name, value in response.headers.items() if name != "date"}
-    assert headers == {"x-cached": "1", "content-length": "2", "x-request-id": "mine"}
+    assert headers == {
+        "cache-control": "no-store",
+        "content-length": "2",
+        "cross-origin-resource-policy": "same-origin",
+        "x-cached": "1",
+        "x-content-type-options": "nosniff",
+        "x-request-id": "mine",
+    }
 
 
 async def test_connections_to_a_worker_are_used_again(hub: RunningHub) -> None:
@@ -213,7 +223,7 @@ async def test_models_are_listed_by_name_and_shown_by_alias_too_without_loading(
 async def test_head_of_a_request_split_over_segments_is_still_one_request(hub: RunningHub) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
     body = b'{"model": "alpha"}'
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n" % hub.port
     head += b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
     for byte in head + body:
         writer.write(bytes([byte]))

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.types import Message, Scope
 
-from mlxhub.controller.forwarding import Forwarder
-from mlxhub.web.request_id import RequestIdMiddleware
+from mlxhub.web.protocol import Limits
 from tests.controller.hub import ALPHA, RunningHub, running_hub
 from tests.fakes.waiting import until
 from tests.fakes.worker import Answer, Received
@@ -27,7 +25,7 @@ async def never(_: Received, answer: Answer) -> None:
 async def raw_request(hub: RunningHub) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
     body = b'{"stream": true, "model": "alpha"}'
-    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\n")
+    writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n" % hub.port)
     writer.write(b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
     return reader, writer
 
@@ -198,30 +196,19 @@ async def test_an_answer_that_takes_long_is_waited_for_while_its_worker_says_how
         assert (await hub.chat("alpha")).status_code == 200
 
 
-async def test_a_client_that_takes_nothing_is_given_up_and_its_worker_free_again(hub: RunningHub) -> None:
-    hub.workers["alpha"].script = stop_in_the_middle
-    received: list[Message] = [{"type": "http.request", "body": b'{"model": "alpha"}'}]
+async def test_a_client_that_takes_nothing_is_given_up_and_its_worker_free_again(tmp_path: Path) -> None:
+    async def flood(_: Received, answer: Answer) -> None:
+        await answer.begin_chunks()
+        while True:
+            await answer.chunk(b"x" * 65_536)
 
-    async def receive() -> Message:
-        if not received:
-            await asyncio.Event().wait()
-        return received.pop()
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            await asyncio.Event().wait()
-
-    scope: Scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/chat/completions",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-    }
-    app = RequestIdMiddleware(Forwarder(hub.controller.dispatcher, send_seconds=0.2))
-    await asyncio.wait_for(app(scope, receive, send), 5)
-    await asyncio.wait_for(hub.workers["alpha"].hung_up.wait(), NOTICED_SECONDS)
-    assert hub.controller.dispatcher.is_idle
+    async with running_hub(tmp_path, ALPHA, limits=Limits(taking_seconds=0.5)) as hub:
+        hub.workers["alpha"].script = flood
+        _, writer = await raw_request(hub)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.wait_for(hub.workers["alpha"].hung_up.wait(), 5)
+        assert hub.controller.dispatcher.is_idle
+        writer.close()
 
 
 async def test_an_answer_that_is_no_http_is_502(hub: RunningHub) -> None:

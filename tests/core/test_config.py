@@ -44,7 +44,7 @@ def test_a_model_is_found_by_name_and_by_alias() -> None:
         ("port: 0\n", "hub.yaml:1: port: input should be greater than or equal to 1 (it is 0)."),
         (
             "host: 0.0.0.0\n",
-            "hub.yaml:1: host: mlxhub serves this machine only: use 127.0.0.1 or ::1 or localhost "
+            "hub.yaml:1: host: other machines reach this address, so add `api_key: required` "
             "(it is '0.0.0.0').",
         ),
         (

@@ -6,9 +6,15 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from mlxhub.clients.headers import Headers
 from mlxhub.core.lifecycle import ModelState
 from mlxhub.protocol.worker import BatchStatus, CounterStatus, MemoryStatus, WorkerStatus
 from tests.fakes.launchd import FakeLaunchd
+
+
+def unsigned(_method: str, _port: int, _target: bytes) -> Headers:
+    """For requests to workers that ask for no proof."""
+    return []
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Looking at a hub: whatever hangs is named within its limit, and hides nothing else."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from mlxhub.core.agents import Runtime, render_hub
 from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.observed import AgentState, PortHolder
 from mlxhub.core.paths import Paths
+from mlxhub.demo import model_directory
 from mlxhub.files.machine import Machine, this_machine
-from mlxhub.fleet.doctor import agent_files, agents, gather, ports
+from mlxhub.fleet.doctor import agent_files, agents, gather, models, ports
 from mlxhub.fleet.doctor.asking import LeavingThreads, begin
 from mlxhub.fleet.doctor.found import Found
 from mlxhub.fleet.hub import make_hub
@@ -43,11 +45,18 @@ def _free_ports(*names: str) -> Mapping[str, int]:
     return found
 
 
-def _look(machine: Machine, launchd: FakeLaunchd, models: Mapping[str, str]) -> Found:
-    """All is installed and loaded, nothing runs. `models`: model_path by name."""
+def _look(
+    machine: Machine, launchd: FakeLaunchd, places: Mapping[str, str], *, trust_remote_code: bool = False
+) -> Found:
+    """All is installed and loaded, nothing runs. `places`: model_path by name."""
     paths = machine.paths
-    config = HubConfig(models=tuple(ModelConfig(name=name, model_path=path) for name, path in models.items()))
-    promised = dict(_free_ports(*models))
+    config = HubConfig(
+        models=tuple(
+            ModelConfig(name=name, model_path=path, trust_remote_code=trust_remote_code)
+            for name, path in places.items()
+        )
+    )
+    promised = dict(_free_ports(*places))
     rendered = render_hub(config, promised, paths, Runtime("/py", {"HOME": "/home/ann"}, "build"))
     paths.agents.mkdir()
     for agent in rendered.values():
@@ -115,6 +124,30 @@ def test_a_cache_that_hangs_whoever_reads_it_is_named(
     assert found.checkpoints["stuck"].fault == "reading it did not end within 2 s"
     assert dict(found.locations) == {"stuck": "org/stuck", "none": "org/none"}
     assert "none" not in found.checkpoints
+
+
+def test_a_model_that_a_worker_would_refuse_is_named_with_the_reason(
+    machine: Machine, tmp_path: Path
+) -> None:
+    hostile = tmp_path / "hostile"
+    shutil.copytree(model_directory(), hostile)
+    (hostile / "x.py").touch()
+    found = _look(machine, FakeLaunchd(), {"hostile": str(hostile), "good": "builtin:demo"})
+    assert [(finding.text, finding.fix) for finding in models.files(found)] == [
+        (
+            f'Model "hostile" cannot be loaded from {hostile}: x.py would be run as code.',
+            'Delete it and download models without such (hf download REPO --exclude "*.py"), or say '
+            "trust_remote_code: true for this model in hub.yaml if you trust its authors",
+        )
+    ]
+
+
+def test_a_model_that_is_trusted_is_not_named(machine: Machine, tmp_path: Path) -> None:
+    trusted = tmp_path / "trusted"
+    shutil.copytree(model_directory(), trusted)
+    (trusted / "x.py").touch()
+    found = _look(machine, FakeLaunchd(), {"m": str(trusted)}, trust_remote_code=True)
+    assert [finding.status for finding in models.files(found)] == ["ok"]
 
 
 class _OftenAsked(FakeLaunchd):

@@ -159,3 +159,21 @@ def test_counts_and_warnings() -> None:
         "launchd does not answer, process states are not known for sure: no answer.",
         'Model "alpha" runs with an older definition than hub.yaml\'s. Apply it with: mlxhub reload',
     ]
+
+
+def test_a_model_that_may_run_code_of_its_own_is_named() -> None:
+    trusted = replace(ALPHA, config=ALPHA.config.model_copy(update={"trust_remote_code": True}))
+    hub = replace(HUB, models={"alpha": trusted})
+    status = hub_status(hub, {}, CONTROLLER, NOW)
+    assert [view.trust_remote_code for view in status.models] == [True]
+    assert status.warnings == [
+        'Model "alpha" may run code that its authors wrote, as you: hub.yaml says trust_remote_code: true.'
+    ]
+
+
+@pytest.mark.parametrize(("configured", "runs"), [(True, False), (False, True)])
+def test_what_runs_tells_whether_it_may_run_code_of_its_model(configured: bool, runs: bool) -> None:
+    model = replace(ALPHA, config=ALPHA.config.model_copy(update={"trust_remote_code": configured}))
+    worker = WORKER.model_copy(update={"trust_remote_code": runs})
+    assert model_view(model, replace(ANSWERED, worker=worker), NOW).trust_remote_code is runs
+    assert model_view(model, None, NOW).trust_remote_code is configured

@@ -15,12 +15,11 @@ SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers
 
 
 class Client:
-    """One ASGI connection. `leave` hangs up; with `reads` false nothing that is sent ever gets through."""
+    """One ASGI connection. `leave` hangs up."""
 
-    def __init__(self, *, reads: bool = True) -> None:
+    def __init__(self) -> None:
         self.sent: list[Any] = []
         self._left = asyncio.Event()
-        self._reads = reads
 
     def leave(self) -> None:
         self._left.set()
@@ -31,8 +30,6 @@ class Client:
 
     async def send(self, message: Any) -> None:
         self.sent.append(message)
-        if not self._reads and message["type"] == "http.response.body":
-            await asyncio.Event().wait()
 
     @property
     def status(self) -> int:
@@ -130,16 +127,6 @@ def test_silence_is_filled_with_keepalives_and_later_errors_are_events() -> None
         assert client.status == 200
         assert client.body.count(b": keepalive\n\n") >= 2
         assert b'"queue_full"' in client.body
-
-    asyncio.run(story())
-
-
-def test_a_client_that_takes_nothing_is_given_up() -> None:
-    async def story() -> None:
-        client, events = Client(reads=False), Events(b"data: 1\n\n", b"data: 2\n\n")
-        stream = EventStream(events.run(), send_seconds=0.05)
-        await in_time(stream(SCOPE, client.receive, client.send))
-        assert events.closed
 
     asyncio.run(story())
 

@@ -27,7 +27,7 @@ def play(story: Story, **settings: Any) -> None:
         async with (
             asyncio.timeout(10),
             service.running(),
-            httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as client,
         ):
             try:
                 await story(client, service, engine)

@@ -1,4 +1,5 @@
 // Shows /hub/status and sends actions. Text from the hub only ever becomes textContent.
+// What unlocks it is sent as a header and kept in this tab alone: no cookie that other pages could use.
 
 const POLL_MS = 2000;
 const ASK_LIMIT_MS = 5000;
@@ -22,24 +23,60 @@ const underWay = new Map(); // model name → the action sent and not answered
 let lastStatus = null;
 let lastStatusAt = 0;
 
+class Locked extends Error {}
+
+const unlocked = {
+  get secret() { return sessionStorage.getItem("mlxhub"); },
+  set secret(secret) { secret ? sessionStorage.setItem("mlxhub", secret) : sessionStorage.removeItem("mlxhub"); },
+};
+
 async function ask(path, options = {}) {
-  const response = await fetch(path, { cache: "no-store", redirect: "error", ...options });
+  const headers = { ...options.headers };
+  if (unlocked.secret) headers.Authorization = `Bearer ${unlocked.secret}`;
+  const response = await fetch(path, { cache: "no-store", redirect: "error", ...options, headers });
   const body = await response.json();
+  if (response.status === 401 || response.status === 403) throw new Locked(body.error?.message);
   if (!response.ok) throw new Error(body.error?.message ?? `The hub answered ${response.status}.`);
   return body;
 }
 
-function post(path) {
-  return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+function post(path, body = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return ask(path, { method: "POST", headers, body: JSON.stringify(body) });
+}
+
+// The link of `mlxhub open` carries a token that works once, in its fragment: browsers send that to nobody.
+async function unlockByLink() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("t");
+  if (!token) return;
+  history.replaceState(null, "", location.pathname);
+  try {
+    unlocked.secret = (await post("/hub/session", { token })).session;
+    showBanner(element("flash"), "ok", null);
+  } catch (error) {
+    showBanner(element("flash"), "error", error.message);
+  }
+}
+
+function showLocked() {
+  unlocked.secret = null;
+  element("locked").hidden = false;
+  for (const id of ["models", "empty", "warnings"]) element(id).hidden = true;
+  lastStatus = null;
+  setText(element("counts"), "");
+  showPill("warn", "locked");
+  showBanner(element("gone"), "warn", null);
 }
 
 async function refresh() {
   try {
     lastStatus = await ask("/hub/status", { signal: AbortSignal.timeout(ASK_LIMIT_MS) });
     lastStatusAt = Date.now();
+    element("locked").hidden = true;
     showGone(null);
   } catch (error) {
-    showGone(error);
+    if (error instanceof Locked) showLocked();
+    else showGone(error);
   }
   if (lastStatus) showStatus(lastStatus);
 }
@@ -221,8 +258,18 @@ function summary(result) {
 for (const button of document.querySelectorAll("[data-hub-action]")) {
   button.addEventListener("click", () => actOnHub(button));
 }
+element("unlock").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  unlocked.secret = element("key").value.trim();
+  element("key").value = "";
+  await refresh();
+  if (!unlocked.secret) showBanner(element("flash"), "error", "That is not the admin key of this hub.");
+  else showBanner(element("flash"), "ok", null);
+});
+addEventListener("hashchange", () => unlockByLink().then(refresh));
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
+await unlockByLink();
 while (true) {
   if (!document.hidden) await refresh();
   await new Promise((resolve) => setTimeout(resolve, POLL_MS));

@@ -4,16 +4,18 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mlxhub import demo
+from mlxhub.clients.upstream import Sign
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.agents import RenderedAgent
 from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.errors import Fault, LaunchctlTimeout, MlxhubError
 from mlxhub.files.huggingface import cache_directory
+from mlxhub.files.keys import Tickets
 from mlxhub.files.machine import Machine
 from mlxhub.files.ports import port_holder
 from mlxhub.files.probes import CheckpointSeen, look_at_checkpoints
@@ -24,11 +26,13 @@ from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.observation import look
 from mlxhub.launchd.contract import Launchd
+from mlxhub.registry.intake_probe import Candidate, refusals
 
 LAUNCHD_SECONDS = 15.0
 WORKERS_SECONDS = 15.0
 CONTROLLER_SECONDS = 8.0
 CHECKPOINT_SECONDS = 5.0
+INTAKE_SECONDS = 15.0
 _CONCURRENT_LOOKS = 16
 
 T = TypeVar("T")
@@ -71,10 +75,11 @@ def gather(
     silence = _LaunchdSaid(f"launchd does not answer within {LAUNCHD_SECONDS:g} s.", {}, None)
     said = answer_within(LAUNCHD_SECONDS, begin(lambda: _ask_launchd(labels, launchd)), silence)
     models = list(read.hub.models.values()) if read.hub is not None else []
-    answers = _ask_all(models if said.fault is None else [], launchd, ask_controller)
+    sign = Tickets(read.paths.keys)
+    answers = _ask_all(models if said.fault is None else [], launchd, sign, ask_controller)
     files = read_agent_files(labels, read.paths, records)
     named = {model.name: _named(model, machine) for model in models}
-    seen = _look_at_checkpoints(named, machine)
+    seen = _refuse(models, _look_at_checkpoints(named, machine))
     return Found(
         machine=machine,
         paths=read.paths,
@@ -91,11 +96,11 @@ def gather(
 
 
 def _ask_all(
-    models: list[HubModel], launchd: Launchd, ask_controller: Callable[[], int | None]
+    models: list[HubModel], launchd: Launchd, sign: Sign, ask_controller: Callable[[], int | None]
 ) -> Callable[[], Answers]:
     """Workers and controller at once: one that hangs costs its limit, not one limit after the other."""
     said = _ModelsSaid()
-    models_later = begin(lambda: asyncio.run(_look_at_all(models, launchd, said)))
+    models_later = begin(lambda: asyncio.run(_look_at_all(models, launchd, sign, said)))
     controller_later = begin(ask_controller)
 
     def answers() -> Answers:
@@ -141,16 +146,16 @@ def _ask_launchd(labels: list[str], launchd: Launchd) -> _LaunchdSaid:
         return _LaunchdSaid(str(error), {}, None)
 
 
-async def _look_at_all(models: list[HubModel], launchd: Launchd, said: _ModelsSaid) -> None:
+async def _look_at_all(models: list[HubModel], launchd: Launchd, sign: Sign, said: _ModelsSaid) -> None:
     """One that hangs keeps no other's answer from being heard."""
     asyncio.get_running_loop().set_default_executor(LeavingThreads(_CONCURRENT_LOOKS))
     async with asyncio.TaskGroup() as looks:
         for model in models:
-            looks.create_task(_look(model, launchd, said))
+            looks.create_task(_look(model, launchd, sign, said))
 
 
-async def _look(model: HubModel, launchd: Launchd, said: _ModelsSaid) -> None:
-    client = WorkerClient(model.name, model.port)
+async def _look(model: HubModel, launchd: Launchd, sign: Sign, said: _ModelsSaid) -> None:
+    client = WorkerClient(model.name, model.port, sign)
     try:
         said.facts[model.name] = await look(
             model, None, launchd=launchd, ask=client.status, holder_of=port_holder
@@ -179,6 +184,21 @@ def _look_at_checkpoints(named: Mapping[str, str], machine: Machine) -> dict[str
     cache = cache_directory(machine.runtime.environment, machine.home)
     seen = look_at_checkpoints(list(named.values()), cache, CHECKPOINT_SECONDS)
     return {name: seen[place] for name, place in named.items()}
+
+
+def _refuse(models: list[HubModel], seen: Mapping[str, CheckpointSeen]) -> dict[str, CheckpointSeen]:
+    """With what a worker would say that loads them."""
+    candidates = {
+        model.name: Candidate(directory, model.config.trust_remote_code)
+        for model in models
+        if (directory := seen[model.name].directory) is not None and seen[model.name].fault is None
+    }
+    refused = refusals(list(candidates.values()), INTAKE_SECONDS)
+    found = {name: refused[candidate] for name, candidate in candidates.items()}
+    return {
+        name: each if (why := found.get(name)) is None else replace(each, fault=why.what, remedy=why.remedy)
+        for name, each in seen.items()
+    }
 
 
 def _named(model: HubModel, machine: Machine) -> str:

@@ -14,12 +14,14 @@ def files(found: Found) -> list[Finding]:
     faults = (
         fail(
             f'Model "{name}" cannot be loaded from {found.locations[name]}: {seen.fault}.',
-            "correct model_path in hub.yaml, attach the disk, or download the model again",
+            seen.remedy or "correct model_path in hub.yaml, attach the disk, or download the model again",
         )
         for name, seen in found.checkpoints.items()
         if seen.fault is not None
     )
-    return faults_or(faults, f"The files of {len(found.checkpoints)} model(s) are there and readable.")
+    return faults_or(
+        faults, f"The files of {len(found.checkpoints)} model(s) are there, readable and as they must be."
+    )
 
 
 def cached(found: Found) -> list[Finding]:

@@ -186,14 +186,14 @@ class TextModel:
         return start > end
 
 
-def load_text_model(directory: Path) -> TextModel:
+def load_text_model(directory: Path, *, trust_remote_code: bool = False) -> TextModel:
     """Raises whatever mlx-lm raises on a model it cannot read."""
     # Both flags, or transformers asks on the terminal whether to run a tokenizer's code.
     loaded: Any = load(
         str(directory),
-        tokenizer_config={"trust_remote_code": False},
+        tokenizer_config={"trust_remote_code": trust_remote_code},
         return_config=True,
-        trust_remote_code=False,
+        trust_remote_code=trust_remote_code,
     )
     model, tokenizer, config = loaded
     if mx.default_device().type == mx.cpu and not {"quantization", "quantization_config"} & config.keys():

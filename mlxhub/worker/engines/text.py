@@ -45,6 +45,7 @@ class TextEngineOptions:
     max_concurrency: int
     prefill_step: int
     context_length: int | None = None
+    trust_remote_code: bool = False
 
 
 @dataclass(slots=True)
@@ -72,7 +73,10 @@ class TextEngine:
         self._memory_bytes: Callable[[], tuple[int, int]] | None = None
 
     def load(self) -> LoadedModel:
-        directory = find_checkpoint(self._options.name, self._options.model_path)
+        options = self._options
+        directory = find_checkpoint(
+            options.name, options.model_path, trust_remote_code=options.trust_remote_code
+        )
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
         with kept_open_files():
             from mlxhub.worker.engines.mlx_lm_adapter import (  # noqa: PLC0415 - as said above
@@ -81,8 +85,8 @@ class TextEngine:
             )
 
         self._memory_bytes = memory_bytes
-        model = load_text_model(directory)
-        wanted = self._options.context_length or model.context_length
+        model = load_text_model(directory, trust_remote_code=options.trust_remote_code)
+        wanted = options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
         self._model = model
         self._peak_rows = 0

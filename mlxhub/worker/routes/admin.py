@@ -4,7 +4,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mlxhub.worker.model_service import ModelService
-from mlxhub.worker.routes.bodies import read_json
 from mlxhub.worker.routes.health import HealthRoutes
 
 _YES = ("1", "true", "yes")
@@ -18,11 +17,9 @@ class AdminRoutes:
         self._health = health
 
     async def load(self, request: Request) -> Response:
-        await read_json(request)
         await self._service.load()
         return await self._health.status(request)
 
     async def unload(self, request: Request) -> Response:
-        await read_json(request)
         await self._service.unload(if_idle=request.query_params.get("if_idle", "").lower() in _YES)
         return await self._health.status(request)

@@ -66,6 +66,7 @@ class HealthRoutes:
             idle_seconds=service.idle_seconds,
             unload_in_seconds=service.unload_in_seconds,
             draining=service.draining,
+            trust_remote_code=settings.trust_remote_code,
         )
 
     def _fault(self) -> str | None:

@@ -1,0 +1,1 @@
+"""What may reach a worker: models' directories, checked before any loader opens them."""

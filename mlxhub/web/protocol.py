@@ -1,0 +1,280 @@
+"""uvicorn's httptools protocol with bounds: on sizes while a request comes in, on time while anybody waits.
+
+httptools is strict about framing (one Content-Length or chunks, no bare LF, no folded header) and boundless
+in size; h11 is the reverse, at twice the CPU. So the bounds are ours.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from mlxhub.errors import HeadTooLarge, MalformedHttp, MlxhubError, RequestTooSlow, TargetTooLong
+from mlxhub.files.peers import peer_uid
+from mlxhub.protocol.errors import error_envelope, http_error
+
+# In a request's scope: it came by the hub's own socket, from a process of the same user.
+FROM_OWNER = "mlxhub.from_owner"
+_SEPARATORS = len(b": \r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`head_seconds`: from a connection's begin, and again from the first byte of each further request.
+
+    `body_seconds` plus one for each megabyte that came. `taking_seconds`: for a client that takes nothing of
+    what is sent, also of the rest after an answer's end. `lingering_seconds` and `lingering_bytes`: for a
+    client that was answered and has not sent all; to hang up at once would take the answer from it.
+    """
+
+    head_bytes: int = 32_768
+    headers: int = 64
+    target_bytes: int = 4096
+    framing_bytes: int = 16_384
+    framing_per_body_byte: int = 8
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
+    taking_seconds: float = 30.0
+    lingering_seconds: float = 1.0
+    lingering_bytes: int = 64_000_000
+
+
+LIMITS = Limits()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. `sweep` is to be called from time to time: the deadlines hold as exactly as that."""
+
+    from_owner = False
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        limits: Limits = LIMITS,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._refusal: MlxhubError | None = None
+        self._upgrade_asked = False
+        self._resuming = False
+        self._begin_head()
+        # Since when what is due now is awaited: a head, a body, that the client takes, that it is gone.
+        self._head_since: float | None = self.loop.time()
+        self._body_since: float | None = None
+        self._paused_since: float | None = None
+        self._closing_since: float | None = None
+        self._lingering_since: float | None = None
+        self._lingered_bytes = 0
+
+    def sweep(self) -> None:
+        """End what takes longer than it may. An answer to a request that came whole may take its time."""
+        now, limits = self.loop.time(), self._limits
+        if self.transport.is_closing() and self._closing_since is None:
+            self._closing_since = now
+        for taking_since in (self._paused_since, self._closing_since):
+            if _is_over(taking_since, now, limits.taking_seconds):
+                self.transport.abort()
+                return
+        if _is_over(self._lingering_since, now, limits.lingering_seconds):
+            self.transport.close()
+        # Of one whose earlier request is being answered, nothing is read until that is done.
+        elif self._lingering_since is None and not self.pipeline and not self.transport.is_closing():
+            self._refuse_late(now)
+
+    def _refuse_late(self, now: float) -> None:
+        body_seconds = self._limits.body_seconds + self._body_bytes / 1e6
+        if _is_over(self._head_since, now, self._limits.head_seconds):
+            self._refuse(RequestTooSlow("head", self._limits.head_seconds))
+        elif _is_over(self._body_since, now, body_seconds):
+            self._refuse(RequestTooSlow("body", round(body_seconds)))
+
+    # What the transport calls.
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering_since is not None:
+            self._lingered_bytes += len(data)
+            if self._lingered_bytes > self._limits.lingering_bytes:
+                self.transport.close()
+            return
+        if self._in_head and self._head_since is None:
+            self._head_since = self.loop.time()
+        self._fed_bytes += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or MalformedHttp())
+            return
+        if self._in_head:
+            if self._fed_bytes > self._limits.head_bytes:
+                self._refuse(HeadTooLarge(self._limits.head_bytes, self._limits.headers))
+        elif self._fed_bytes - self._head_bytes - self._body_bytes > self._framing_allowed:
+            self._refuse(MalformedHttp("The framing of the body's chunks is larger than it may be."))
+
+    def pause_writing(self) -> None:
+        self._paused_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._paused_since = None
+        super().resume_writing()
+
+    # What the parser calls. It stops at what is raised, and the request ends with `_refusal`.
+
+    def on_message_begin(self) -> None:
+        if self._resuming:
+            return
+        super().on_message_begin()
+        if self.from_owner:
+            self.scope[FROM_OWNER] = True  # type: ignore[literal-required]  # servers may add keys
+
+    def on_url(self, url: bytes) -> None:
+        if self._resuming:
+            return
+        super().on_url(url)
+        self._head_bytes += len(url)
+        if len(self.url) > self._limits.target_bytes:
+            raise self._because(TargetTooLong(self._limits.target_bytes))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._resuming:
+            return
+        if not self._in_head:
+            raise self._because(MalformedHttp("Trailers behind the body are not taken."))
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + _SEPARATORS
+        limits = self._limits
+        if self._head_bytes > limits.head_bytes or len(self.headers) > limits.headers:
+            raise self._because(HeadTooLarge(limits.head_bytes, limits.headers))
+
+    def on_headers_complete(self) -> None:
+        if self._resuming:
+            return
+        if not self.url.startswith(b"/"):
+            raise self._because(MalformedHttp("The target of a request must be a path."))
+        self._in_head = False
+        self._head_since = None
+        self._body_since = self.loop.time()
+        self._upgrade_asked = self.parser.should_upgrade()
+        super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", _AnswerTransport(self.transport, self._end_answer))
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._upgrade_asked:
+            return  # the parser believes so: see _feed
+        self._begin_head()
+        self._body_since = None
+        super().on_message_complete()
+
+    # What uvicorn calls.
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._body_since is not None and self.cycle.response_complete and not self.transport.is_closing():
+            self._linger()
+
+    def _end_answer(self) -> None:
+        """An answer that says `connection: close` is complete."""
+        if self._body_since is None:
+            self.transport.close()
+        else:
+            self._linger()
+
+    @property
+    def _framing_allowed(self) -> int:
+        return self._limits.framing_bytes + self._limits.framing_per_body_byte * self._body_bytes
+
+    def _begin_head(self) -> None:
+        self._in_head = True
+        self._head_bytes = self._body_bytes = self._fed_bytes = 0
+
+    def _feed(self, data: bytes) -> None:
+        """As if nobody had asked for an upgrade, as HTTP allows: Java's client asks for h2c each time.
+
+        The parser takes such a request's body for the other protocol, so another one goes on with it.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade_asked = False
+            self.parser = httptools.HttpRequestParser(self)
+            framing = [h for h in self.headers if h[0] in (b"content-length", b"transfer-encoding")]
+            self._resuming = True
+            self.parser.feed_data(
+                b"".join((b"POST / HTTP/1.1\r\n", *(b"%s: %s\r\n" % header for header in framing), b"\r\n"))
+            )
+            self._resuming = False
+            if rest := data[upgrade.args[0] :]:
+                self._feed(rest)
+
+    def _because(self, refusal: MlxhubError) -> MlxhubError:
+        """The parser hides what is raised in it."""
+        self._refusal = refusal
+        return refusal
+
+    def _refuse(self, refusal: MlxhubError) -> None:
+        """Answer and close. Where the answer to another request is due first, only close."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            if self.pipeline or cycle.response_started or not cycle.more_body:
+                self.transport.abort()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        content = error_envelope(refusal).model_dump_json().encode()
+        lines = [
+            STATUS_LINE[http_error(refusal).status].removesuffix(b"\r\n"),
+            *(b"%s: %s" % header for header in self.server_state.default_headers),
+            b"content-type: application/json",
+            b"content-length: %d" % len(content),
+            b"connection: close",
+            b"\r\n",
+        ]
+        self.transport.write(b"\r\n".join(lines) + content)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Our side is done. What still comes is dropped for a moment: a reset would eat the answer."""
+        self._unset_keepalive_if_required()
+        if self._lingering_since is None:
+            self._lingering_since = self.loop.time()
+            self.transport.write_eof()
+
+
+class OwnerProtocol(BoundedProtocol):
+    """On the hub's own socket: another user's process is hung up on."""
+
+    from_owner = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        if peer_uid(transport.get_extra_info("socket")) != os.getuid():
+            transport.abort()
+
+
+class _AnswerTransport:
+    """What an answer is written to: its end is not at once that of the connection."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, end_answer: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = end_answer
+
+
+def _is_over(since: float | None, now: float, seconds: float) -> bool:
+    return since is not None and now - since > seconds
