@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import click
 
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import LocalHub, base_url
+from mlxhub.cli.local_hub import LocalHub
 from mlxhub.clients.chat import ChatMessage, ChatTarget, chat_stream
+from mlxhub.core.access import base_url
 from mlxhub.demo import MODEL_REFERENCE as DEMO
 from mlxhub.files.owner_socket import check_private
 from mlxhub.fleet.hub import HubModel

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlxhub.clients.hub import HubAddress
+from mlxhub.core.access import base_url
 from mlxhub.core.agents import RenderedAgent, controller_label, render_hub
 from mlxhub.core.agents import controller_address as address_in
 from mlxhub.core.config import HubConfig, parse_config
@@ -150,9 +151,3 @@ def controller_address(config: HubConfig, paths: Paths) -> HubAddress:
     plist = paths.plist(controller_label(config))
     installed = address_in(plist.read_bytes()) if plist.is_file() else None
     return HubAddress(paths.socket, base_url(*(installed or (config.host, config.port))))
-
-
-def base_url(host: str, port: int) -> str:
-    """As a client on this machine reaches what listens there."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -35,7 +35,7 @@ def open_dashboard(file: Path | None, only_print: bool) -> None:
     if only_print:
         click.echo(url)
         return
-    page = machine.paths.state / "open.html"
+    page = machine.paths.browser_page
     write_atomically(page, _PAGE.format(url=escape(url)).encode())
     if not webbrowser.open(page.as_uri()):
         raise MlxhubError("No browser could be opened. Print the link instead with: mlxhub open --print")

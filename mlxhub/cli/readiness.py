@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from mlxhub.clients.upstream import Sign
 from mlxhub.clients.worker import WorkerClient
+from mlxhub.core.restarts import logs_command
 from mlxhub.errors import WorkerSilent
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.hub import Hub, HubModel
@@ -37,7 +38,7 @@ async def _worker_is_ready(model: HubModel, launchd: Launchd, sign: Sign) -> Non
             while not await client.is_ready():  # noqa: ASYNC110  it is another process's fact
                 await asyncio.sleep(_ASK_EVERY_SECONDS)
     except TimeoutError:
-        reason = f"it was not ready within {START_SECONDS:g} s of its start. Its log: {model.log}"
+        reason = f"it was not ready within {START_SECONDS:g} s of its start. See: {logs_command(model.name)}"
         raise WorkerSilent(model.name, reason) from None
     finally:
         client.close()

@@ -43,6 +43,7 @@ def uninstall(file: Path | None, purge: bool) -> None:
     if machine.supervisor is not None:
         end_supervisor(paths)
         shutil.rmtree(paths.supervisor, ignore_errors=True)
+    _remove_access(paths)
     if purge:
         _purge(machine)
     for leftover in paths.state.rglob(".*.tmp"):  # of processes that were killed while they wrote
@@ -58,6 +59,15 @@ def uninstall(file: Path | None, purge: bool) -> None:
         _remove_if_empty(directory, keep=machine.home)
     removed = len(applied.plan.labels(Change.REMOVE))
     flash(Tone.OK, f"Removed {removed} agent(s)." if installed else "Nothing was installed.")
+
+
+def _remove_access(paths: Paths) -> None:
+    """Who finds them later could do nothing with them, and a new install makes new ones."""
+    shutil.rmtree(paths.keys, ignore_errors=True)
+    for file in (paths.socket, paths.browser_page):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        paths.socket.parent.rmdir()
 
 
 def _purge(machine: Machine) -> None:

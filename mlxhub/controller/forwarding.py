@@ -12,7 +12,7 @@ from mlxhub.errors import InvalidRequest, MlxhubError, WorkerSilent
 from mlxhub.protocol.sse import error_event
 from mlxhub.web.bodies import whole_body
 from mlxhub.web.request_id import request_id
-from mlxhub.web.responses import error_response
+from mlxhub.web.responses import client_error_response
 from mlxhub.web.streams import run_unless_disconnected
 
 _EVENT_END = b"\n\n"
@@ -41,7 +41,7 @@ class Forwarder:
         except ClientDisconnect:
             logger.debug("The client left.")
         except MlxhubError as failure:
-            await error_response(failure)(scope, receive, send)
+            await client_error_response(failure)(scope, receive, send)
 
     async def _relay(self, scope: Scope, send: Send, model_id: str, body: bytes) -> None:
         """Raises MlxhubError only before the first byte went to the client."""

@@ -154,6 +154,12 @@ def own_names(host: str, port: int, allowed_hosts: Iterable[str] = ()) -> OwnNam
     return OwnNames(frozenset(hosts), port if is_wide else None)
 
 
+def base_url(host: str, port: int) -> str:
+    """As a client on this machine reaches what listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
 

@@ -106,6 +106,11 @@ class Paths:
         return self.state / "keys"
 
     @property
+    def browser_page(self) -> Path:
+        """What a browser is given to open: it leads on to the dashboard."""
+        return self.state / "open.html"
+
+    @property
     def socket(self) -> Path:
         """The controller's own socket: who may open its directory needs no key. Short, whatever the home."""
         own = self.state / "run" / "hub.sock"

@@ -14,6 +14,7 @@ from mlxhub.errors import ConfigError, Fault
 from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import is_free
 from mlxhub.files.probes import are_directories
+from mlxhub.files.rights import open_places
 from mlxhub.files.state import hold_lock, read_state, remove_leftovers, write_state
 
 DIRECTORY_SECONDS = 5.0
@@ -36,9 +37,18 @@ def read_hub_yaml(path: Path) -> HubConfig:
 def read_hub_text(path: Path) -> str:
     """Every byte as it stands there, line ends too: what was applied is put back like that.
 
-    Raises ConfigError, also where there is no file.
+    Raises ConfigError, also where there is no file, and where others may change it: they would decide what
+    runs as its user.
     """
     try:
+        open_to_others = list(open_places(path))
+        if open_to_others:
+            raise ConfigError(
+                tuple(
+                    Fault(str(path), None, f"is not read. {place.text} Mend that with: {place.fix}")
+                    for place in open_to_others
+                )
+            )
         return path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise ConfigError((Fault(str(path), None, "does not exist. Write one with: mlxhub init"),)) from error

@@ -34,24 +34,24 @@ _KEYS = TypeAdapter(tuple[_Stored, ...])
 def make_keys(directory: Path) -> None:
     """Those that are not there yet. Raises StateUnwritable and LockTimeout."""
     make_private_directory(directory)
-    if all(_file(directory, which).exists() for which in ALL):
+    if all(key_file(directory, which).exists() for which in ALL):
         return
     with hold_lock(_lock(directory)):
         for which in ALL:
-            if not _file(directory, which).exists():
-                write_state(_file(directory, which), _KEYS, (_new(),))
+            if not key_file(directory, which).exists():
+                write_state(key_file(directory, which), _KEYS, (_new(),))
 
 
 def read_keys(directory: Path, which: Which) -> tuple[Key, ...]:
     """The one in use first; none where there is no such file. Raises StateUnreadable."""
-    return tuple(Key(each.secret, each.until) for each in read_state(_file(directory, which), _KEYS, ()))
+    return tuple(Key(each.secret, each.until) for each in read_state(key_file(directory, which), _KEYS, ()))
 
 
 def current_key(directory: Path, which: Which) -> str:
     """Raises StateUnreadable, also where there is none."""
     keys = read_keys(directory, which)
     if not keys:
-        raise StateUnreadable(str(_file(directory, which)), "it is not there")
+        raise StateUnreadable(str(key_file(directory, which)), "it is not there")
     return keys[0].secret
 
 
@@ -61,7 +61,7 @@ def rotate_key(directory: Path, which: Which, *, keep_until: float | None) -> st
         old = read_keys(directory, which)[:1] if keep_until is not None else ()
         kept = (_Stored(secret=key.secret, until=keep_until) for key in old)
         new = _new()
-        write_state(_file(directory, which), _KEYS, (new, *kept))
+        write_state(key_file(directory, which), _KEYS, (new, *kept))
     return new.secret
 
 
@@ -71,7 +71,7 @@ class KeyFile:
     def __init__(self, directory: Path, which: Which) -> None:
         self._directory = directory
         self._which: Which = which
-        self._file = _file(directory, which)
+        self._file = key_file(directory, which)
         self._seen: tuple[int, int, int] | None = None
         self._keys: tuple[Key, ...] = ()
 
@@ -114,7 +114,7 @@ class Tickets:
         return headers
 
 
-def _file(directory: Path, which: Which) -> Path:
+def key_file(directory: Path, which: Which) -> Path:
     return directory / f"{which}.json"
 
 

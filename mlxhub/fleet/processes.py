@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.lifecycle import STOP_SECONDS, ProcessState
 from mlxhub.core.observed import AgentState
+from mlxhub.core.restarts import logs_command
 from mlxhub.errors import LOGIN_ITEMS, ModelFailed, ModelNotRunning, PortHeld, WorkerSilent
 from mlxhub.files.runs import lasting_reason, make_new_beginning, parked_reason
 from mlxhub.fleet.hub import HubModel
@@ -138,7 +139,7 @@ async def _answer(
                 await _refuse_held_port(model, None, launchd, holder_of)
                 if reason := await asyncio.to_thread(parked_reason, model.run_files):
                     raise ModelFailed(model.name, reason)
-                raise ModelNotRunning(model.name, f"it {how_it_ended(state)} Its log: {model.log}")
+                raise ModelNotRunning(model.name, f"it {how_it_ended(state)} See: {logs_command(model.name)}")
         status = await _status_or_none(ask)
         if status is not None and await is_ours(status, model, state):
             return status
@@ -147,7 +148,8 @@ async def _answer(
         await asyncio.sleep(_ASK_EVERY_SECONDS)
     raise WorkerSilent(
         model.name,
-        f"it did not answer on port {model.port} within {seconds:g} s of its start. Its log: {model.log}",
+        f"it did not answer on port {model.port} within {seconds:g} s of its start. "
+        f"See: {logs_command(model.name)}",
     )
 
 

@@ -89,6 +89,19 @@ def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
     return ErrorEnvelope(error=ErrorBody(message=str(error), type=row.type, code=row.code, param=param))
 
 
+def client_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
+    """For whoever may use models: nothing of this machine, its files and its other processes."""
+    envelope = error_envelope(error)
+    if not isinstance(error, errors.RequestError | errors.ModelError) or isinstance(
+        error, errors.ModelFailed
+    ):
+        envelope.error.message = (
+            f"This model cannot be used now ({envelope.error.code}). Whoever runs this hub sees why with: "
+            "mlxhub status"
+        )
+    return envelope
+
+
 def status_headers(status: int) -> dict[str, str]:
     """Headers that go with an error's status: 429 and 503 say when to come back, 401 says with what."""
     if status in _RETRYABLE_STATUSES:

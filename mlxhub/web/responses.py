@@ -12,7 +12,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlxhub.errors import InvalidRequest, MlxhubError
-from mlxhub.protocol.errors import ErrorBody, ErrorEnvelope, error_envelope, error_headers, http_error
+from mlxhub.protocol.errors import (
+    ErrorBody,
+    ErrorEnvelope,
+    client_envelope,
+    error_envelope,
+    error_headers,
+    http_error,
+)
 
 _CODES = {
     404: "not_found",
@@ -30,6 +37,11 @@ class _HasErrors(Protocol):
 
 def error_response(error: MlxhubError) -> Response:
     return envelope_response(http_error(error).status, error_envelope(error), error_headers(error))
+
+
+def client_error_response(error: MlxhubError) -> Response:
+    """As `error_response`, where the asker need not be who runs the hub."""
+    return envelope_response(http_error(error).status, client_envelope(error), error_headers(error))
 
 
 def envelope_response(

@@ -36,7 +36,7 @@ from tests.fakes.waiting import until
 pytestmark = pytest.mark.anyio
 
 TLS = client_tls()
-LIMITS = OutboundLimits(total_seconds=0.5, connect_seconds=0.2)
+LIMITS = OutboundLimits(total_seconds=2.0, connect_seconds=0.05)
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: 3\r\n\r\npng"
 
 

@@ -25,6 +25,22 @@ def test_a36_a_worker_runs_code_of_a_model_only_where_it_is_trusted(
         assert str(model) not in answer.text
 
 
+def test_a36_a_trusted_tokenizer_runs_its_code_too(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    canary = leave_canary(model)
+    with (model / "x.py").open("a") as code:
+        code.write("from transformers import PreTrainedTokenizerFast as Tokenizer\n")
+    say(
+        model,
+        "tokenizer_config.json",
+        auto_map={"AutoTokenizer": [None, "x.Tokenizer"]},
+        tokenizer_class="Own",
+    )
+    monkeypatch.setenv("HF_HOME", str(model.parent / "home"))
+    with running_worker(model_path=str(model), trust_remote_code=True) as worker:
+        assert worker.post("/load").status_code == 200
+    assert canary.exists()
+
+
 def test_a37_a_worker_says_that_it_was_the_chat_template(model: Path) -> None:
     (model / "chat_template.jinja").write_text("{{ 'a' * 2000000000 }}")
     with running_worker(model_path=str(model)) as worker:

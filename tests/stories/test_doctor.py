@@ -154,6 +154,9 @@ BREAKS: dict[str, tuple[str, str, str, Break]] = {
     "hub.yaml that others may change": (
         "hub_yaml.rights", "fail", "mode 0666", lambda hub: _mode(hub.home / "hub.yaml", 0o666),
     ),
+    "a key that others may read": (
+        "keys.private", "fail", "api.json", lambda hub: _mode(hub.home / "state/keys/api.json", 0o644),
+    ),
     "a damaged ports.json": (
         "hub_yaml.state", "fail", "ports.json", lambda hub: _content(hub.home / "state/ports.json", b"{"),
     ),

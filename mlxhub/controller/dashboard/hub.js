@@ -1,5 +1,5 @@
 // Shows /hub/status and sends actions. Text from the hub only ever becomes textContent.
-// What unlocks it is sent as a header and kept in this tab alone: no cookie that other pages could use.
+// What unlocks it is sent as a header: there is no cookie that other pages could use.
 
 const POLL_MS = 2000;
 const ASK_LIMIT_MS = 5000;
@@ -25,24 +25,27 @@ let lastStatusAt = 0;
 
 class Locked extends Error {}
 
-const unlocked = {
+// A session in this tab alone. The admin key itself is kept nowhere: browsers write what they keep to disk.
+const session = {
   get secret() { return sessionStorage.getItem("mlxhub"); },
   set secret(secret) { secret ? sessionStorage.setItem("mlxhub", secret) : sessionStorage.removeItem("mlxhub"); },
 };
 
-async function ask(path, options = {}) {
+async function ask(path, { secret = session.secret, ...options } = {}) {
   const headers = { ...options.headers };
-  if (unlocked.secret) headers.Authorization = `Bearer ${unlocked.secret}`;
-  const response = await fetch(path, { cache: "no-store", redirect: "error", ...options, headers });
-  const body = await response.json();
-  if (response.status === 401 || response.status === 403) throw new Locked(body.error?.message);
-  if (!response.ok) throw new Error(body.error?.message ?? `The hub answered ${response.status}.`);
+  if (secret) headers.Authorization = `Bearer ${secret}`;
+  const response = await fetch(path, { cache: "no-store", redirect: "error", ...options, headers }).catch(() => {
+    throw new Error("The controller does not answer. Start it with: mlxhub start");
+  });
+  const body = await response.json().catch(() => null);
+  if (response.status === 401 || response.status === 403) throw new Locked(body?.error?.message);
+  if (!response.ok || body === null) throw new Error(body?.error?.message ?? `The hub answered ${response.status}.`);
   return body;
 }
 
-function post(path, body = {}) {
+function post(path, body = {}, options = {}) {
   const headers = { "Content-Type": "application/json" };
-  return ask(path, { method: "POST", headers, body: JSON.stringify(body) });
+  return ask(path, { method: "POST", headers, body: JSON.stringify(body), ...options });
 }
 
 // The link of `mlxhub open` carries a token that works once, in its fragment: browsers send that to nobody.
@@ -50,34 +53,71 @@ async function unlockByLink() {
   const token = new URLSearchParams(location.hash.slice(1)).get("t");
   if (!token) return;
   history.replaceState(null, "", location.pathname);
+  await openSession(token).catch((error) => showUnlockError(error.message));
+}
+
+async function unlockByKey(key) {
   try {
-    unlocked.secret = (await post("/hub/session", { token })).session;
-    showBanner(element("flash"), "ok", null);
+    // What cannot stand in a header is no key, and fetch would not send it.
+    if (!/^[\x21-\x7e]+$/.test(key)) throw new Locked();
+    const { token } = await post("/hub/unlock", {}, { secret: key, signal: AbortSignal.timeout(ASK_LIMIT_MS) });
+    await openSession(token);
   } catch (error) {
-    showBanner(element("flash"), "error", error.message);
+    showUnlockError(error instanceof Locked ? "That is not the admin key of this hub." : error.message);
+    element("key").setAttribute("aria-invalid", "true");
+    element("key").focus();
   }
+}
+
+async function openSession(token) {
+  const limit = { signal: AbortSignal.timeout(ASK_LIMIT_MS) };
+  session.secret = (await post("/hub/session", { token }, limit)).session;
+  showUnlockError("");
+}
+
+function showUnlockError(text) {
+  element("key").removeAttribute("aria-invalid");
+  setText(element("unlock-error"), text);
 }
 
 function showLocked() {
-  unlocked.secret = null;
-  element("locked").hidden = false;
-  for (const id of ["models", "empty", "warnings"]) element(id).hidden = true;
+  if (session.secret) showUnlockError("The session is over: it was too old, or the controller has started anew.");
+  session.secret = null;
   lastStatus = null;
-  setText(element("counts"), "");
+  rows.clear();
+  element("models").tBodies[0].replaceChildren();
+  for (const id of ["counts", "controller"]) setText(element(id), "");
+  for (const id of ["models", "empty", "warnings", "hub-buttons", "flash", "gone"]) element(id).hidden = true;
+  document.body.classList.remove("stale");
   showPill("warn", "locked");
-  showBanner(element("gone"), "warn", null);
+  if (element("locked").hidden) {
+    element("locked").hidden = false;
+    element("key").focus();
+  }
 }
 
 async function refresh() {
+  const secret = session.secret;
+  let failure = null;
+  let status = null;
   try {
-    lastStatus = await ask("/hub/status", { signal: AbortSignal.timeout(ASK_LIMIT_MS) });
+    status = await ask("/hub/status", { secret, signal: AbortSignal.timeout(ASK_LIMIT_MS) });
+  } catch (error) {
+    failure = error;
+  }
+  // It was locked or unlocked meanwhile, and this answer is to what was asked before.
+  if (secret !== session.secret) return;
+  if (failure instanceof Locked) {
+    showLocked();
+    return;
+  }
+  if (status) {
+    lastStatus = status;
     lastStatusAt = Date.now();
     element("locked").hidden = true;
-    showGone(null);
-  } catch (error) {
-    if (error instanceof Locked) showLocked();
-    else showGone(error);
+    element("hub-buttons").hidden = false;
   }
+  showGone(failure);
   if (lastStatus) showStatus(lastStatus);
 }
 
@@ -105,8 +145,7 @@ function showGone(error) {
   }
   showPill("error", "no answer");
   const age = lastStatus ? ` What you see is ${duration((Date.now() - lastStatusAt) / 1000)} old.` : "";
-  showBanner(element("gone"), "warn",
-    `The controller does not answer. Models that run serve on.${age} Start it with: mlxhub start`);
+  showBanner(element("gone"), "warn", `${error.message} Models that run serve on.${age}`);
 }
 
 function showStatus(status) {
@@ -260,11 +299,10 @@ for (const button of document.querySelectorAll("[data-hub-action]")) {
 }
 element("unlock").addEventListener("submit", async (event) => {
   event.preventDefault();
-  unlocked.secret = element("key").value.trim();
+  const key = element("key").value.trim();
   element("key").value = "";
+  await unlockByKey(key);
   await refresh();
-  if (!unlocked.secret) showBanner(element("flash"), "error", "That is not the admin key of this hub.");
-  else showBanner(element("flash"), "ok", null);
 });
 addEventListener("hashchange", () => unlockByLink().then(refresh));
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });

@@ -6,7 +6,18 @@ from concurrent.futures import Future
 from functools import partial
 
 from mlxhub.core.checks import Check, Finding, fail
-from mlxhub.fleet.doctor import agents, disk, hub_yaml, mac, memory, models, ports, programs, session
+from mlxhub.fleet.doctor import (
+    agents,
+    disk,
+    guarding,
+    hub_yaml,
+    mac,
+    memory,
+    models,
+    ports,
+    programs,
+    session,
+)
 from mlxhub.fleet.doctor.asking import answer_within, begin
 from mlxhub.fleet.doctor.found import Found
 
@@ -40,6 +51,9 @@ CHECKS: Mapping[str, MakeCheck] = {
     "ports.held": ports.held,
     "ports.known": ports.known,
     "network.bind": ports.bind,
+    "guard.browsers": guarding.browsers,
+    "guard.keys": guarding.keys,
+    "keys.private": guarding.key_files,
     "models.files": models.files,
     "models.cached": models.cached,
     "models.guarded": models.guarded,

@@ -4,6 +4,7 @@ import time
 
 import psutil
 
+from mlxhub.core.access import is_loopback
 from mlxhub.core.agents import controller_address, model_of
 from mlxhub.core.checks import Finding, fail, faults_or, skip, warn
 from mlxhub.core.observed import PortHolder
@@ -24,7 +25,6 @@ _KNOWN = {
 }
 # A process that has said nothing for this long after its start is more than starting.
 _START_SECONDS = 30.0
-LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
 def held(found: Found) -> list[Finding]:
@@ -112,24 +112,27 @@ def _age_seconds(pid: int) -> float:
 
 
 def bind(found: Found) -> list[Finding]:
-    """What listens for others on the network answers anybody there, as long as no key is asked for."""
+    """The controller may, where it asks for a key; a worker never listens for others on the network."""
+    with_key = found.config is not None and found.config.api_key == "required"
+    own = None if found.hub is None else found.hub.controller_label
     fix = "set host: 127.0.0.1 in hub.yaml, then: mlxhub apply"
     wide = []
     for agent in found.agents:
         address = controller_address(agent.file.content) if agent.file and agent.file.content else None
-        if address is not None and not _is_loopback(address[0]):
+        if address is not None and not is_loopback(address[0]) and not with_key:
             wide.append(fail(f"{agent.label} is installed to listen on {address[0]}, without a key.", fix))
     for label, pid in found.own_pids.items():
+        if label == own and with_key:
+            continue
         wide += [
             fail(f"{label} (pid {pid}) listens on {address}, where others on the network reach it.", fix)
             for address in _listens_on(pid)
-            if not _is_loopback(address)
+            if not is_loopback(address)
         ]
-    return faults_or(wide, "Everything listens on this machine's own address only.")
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.startswith(LOOPBACK)
+    said = "Everything listens on this machine's own address only" + (
+        ", or asks for a key." if with_key else "."
+    )
+    return faults_or(wide, said)
 
 
 def _listens_on(pid: int) -> list[str]:
