@@ -22,6 +22,8 @@ from mlxhub.protocol.errors import error_envelope, http_error
 # In a request's scope: it came by the hub's own socket, from a process of the same user.
 FROM_OWNER = "mlxhub.from_owner"
 _SEPARATORS = len(b": \r\n")
+# A client that takes this much within the limit takes its time, and nothing worse.
+_TAKEN_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +72,34 @@ class BoundedProtocol(HttpToolsProtocol):
         # Since when what is due now is awaited: a head, a body, that the client takes, that it is gone.
         self._head_since: float | None = self.loop.time()
         self._body_since: float | None = None
-        self._paused_since: float | None = None
-        self._closing_since: float | None = None
+        self._untaken_since: float | None = None
+        self._most_untaken = 0
         self._lingering_since: float | None = None
         self._lingered_bytes = 0
 
     def sweep(self) -> None:
         """End what takes longer than it may. An answer to a request that came whole may take its time."""
         now, limits = self.loop.time(), self._limits
-        if self.transport.is_closing() and self._closing_since is None:
-            self._closing_since = now
-        for taking_since in (self._paused_since, self._closing_since):
-            if _is_over(taking_since, now, limits.taking_seconds):
-                self.transport.abort()
-                return
-        if _is_over(self._lingering_since, now, limits.lingering_seconds):
+        self._note_taking(now)
+        if _is_over(self._untaken_since, now, limits.taking_seconds):
+            self.transport.abort()
+        elif _is_over(self._lingering_since, now, limits.lingering_seconds):
             self.transport.close()
         # Of one whose earlier request is being answered, nothing is read until that is done.
         elif self._lingering_since is None and not self.pipeline and not self.transport.is_closing():
             self._refuse_late(now)
+
+    def _note_taking(self, now: float) -> None:
+        """What the kernel takes no more of is what the client has not taken; while it takes, it may go on."""
+        untaken = self.transport.get_write_buffer_size()
+        if untaken == 0:
+            self._untaken_since = None
+            self._most_untaken = 0
+        elif self._untaken_since is None or untaken + _TAKEN_BYTES <= self._most_untaken:
+            self._untaken_since = now
+            self._most_untaken = untaken
+        else:
+            self._most_untaken = max(self._most_untaken, untaken)
 
     def _refuse_late(self, now: float) -> None:
         body_seconds = self._limits.body_seconds + self._body_bytes / 1e6
@@ -119,14 +130,6 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(HeadTooLarge(self._limits.head_bytes, self._limits.headers))
         elif self._fed_bytes - self._head_bytes - self._body_bytes > self._framing_allowed:
             self._refuse(MalformedHttp("The framing of the body's chunks is larger than it may be."))
-
-    def pause_writing(self) -> None:
-        self._paused_since = self.loop.time()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        self._paused_since = None
-        super().resume_writing()
 
     # What the parser calls. It stops at what is raised, and the request ends with `_refusal`.
 

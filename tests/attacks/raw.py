@@ -1,10 +1,12 @@
 """A client that sends exactly the bytes it is given and reads until the server closes."""
 
+import json
 import selectors
 import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 SECONDS = 10.0
 _CHUNK = 65_536
@@ -20,6 +22,18 @@ class Answer:
 
     def header(self, name: str) -> str | None:
         return next((value for each, value in self.headers if each == name), None)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        """What the one shape of errors holds."""
+        said = self.json
+        assert said.keys() == {"error"}, said
+        assert said["error"].keys() == {"message", "type", "code", "param"}, said
+        return said["error"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,14 +96,14 @@ def saying(answer: bytes) -> Script:
 
 async def say_without_end(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b"x" * 65_536)
         await writer.drain()
 
 
 async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b"x")
         await writer.drain()
         await asyncio.sleep(0.02)
@@ -111,14 +111,14 @@ async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def drip_a_head(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n")
-    while True:
+    while not writer.is_closing():
         writer.write(b"a: b\r\n")
         await writer.drain()
         await asyncio.sleep(0.02)
 
 
 async def promise_for_ever(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
+    while not writer.is_closing():
         writer.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 100)
         await writer.drain()
 
