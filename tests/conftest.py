@@ -18,6 +18,7 @@ SEED = os.environ.setdefault("MLXHUB_TEST_SEED", str(secrets.randbelow(1000)))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--browser", action="store_true", help="run tests/browser too; it needs Chromium")
     parser.addoption("--story-seeds", type=int, default=1, help="draws of each way launchd goes wrong")
     # Those of tests/conformance: pytest must know them before it looks there.
     group = parser.getgroup("conformance", "the scenarios of tests/conformance")
@@ -27,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--real-launchctl", action="store_true", help="run them against this Mac's own launchd")
     group.addoption("--launchctl", default="/bin/launchctl", help="the program that --real-launchctl runs")
     group.addoption("--record", type=Path, metavar="FILE", help="write the answers that were seen, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--browser"):
+        collect_ignore.append("browser")
 
 
 def pytest_report_header() -> str:

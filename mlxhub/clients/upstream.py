@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import Headers, request_head
-from mlxhub.errors import QueueFull, WorkerSilent
+from mlxhub.errors import WorkerSilent
+from mlxhub.refusals import QueueFull
 
 # The headers that prove to a worker that its hub asks, by method, port and target.
 Sign: TypeAlias = Callable[[str, int, bytes], Headers]

@@ -12,9 +12,10 @@ from mlxhub.clients.upstream import Sign, Upstream, WorkerUnreachable
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
-from mlxhub.errors import Draining, ModelNotRunning
+from mlxhub.errors import ModelNotRunning
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.processes import refuse_parked
+from mlxhub.refusals import Draining
 
 # A worker that answers, for instance while it loads, may take its time; one that does not even say how it
 # is for this long will not answer requests either.

@@ -8,8 +8,9 @@ from starlette.types import Message, Receive, Scope, Send
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
 from mlxhub.controller.dispatcher import Dispatcher
-from mlxhub.errors import InvalidRequest, MlxhubError, WorkerSilent
+from mlxhub.errors import MlxhubError, WorkerSilent
 from mlxhub.protocol.sse import error_event
+from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
 from mlxhub.web.request_id import request_id
 from mlxhub.web.responses import client_error_response

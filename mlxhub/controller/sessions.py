@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 
-from mlxhub.errors import UnlockExpired
+from mlxhub.refusals import UnlockExpired
 
 TOKEN_SECONDS = 60.0
 SESSION_SECONDS = 12 * 3600.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from ipaddress import ip_address
 
-from mlxhub.errors import ForeignPage, KeyMissing, KeyTooWeak, NoSuchRoute, WrongHost, WrongMethod
+from mlxhub.refusals import ForeignPage, KeyMissing, KeyTooWeak, NoSuchRoute, WrongHost, WrongMethod
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 # What a request of our own page, of an address bar or of no browser at all says.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from mlxhub import errors
+from mlxhub import errors, refusals
 
 RETRY_AFTER_SECONDS = 2
 
@@ -39,25 +39,25 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     errors.NotLoaded: HttpError(503, "server_error", "model_not_loaded"),
     errors.ModelChanging: HttpError(409, "server_error", "model_changing"),
     errors.ModelBusy: HttpError(409, "invalid_request_error", "model_busy"),
-    errors.MalformedHttp: HttpError(400, "invalid_request_error", "malformed_http"),
-    errors.HeadTooLarge: HttpError(431, "invalid_request_error", "headers_too_large"),
-    errors.TargetTooLong: HttpError(414, "invalid_request_error", "uri_too_long"),
-    errors.RequestTooSlow: HttpError(408, "invalid_request_error", "request_timeout"),
-    errors.WrongHost: HttpError(421, "invalid_request_error", "misdirected_request"),
-    errors.ForeignPage: HttpError(403, "permission_error", "foreign_page"),
-    errors.NoSuchRoute: HttpError(404, "invalid_request_error", "not_found"),
-    errors.WrongMethod: HttpError(405, "invalid_request_error", "method_not_allowed"),
-    errors.KeyMissing: HttpError(401, "authentication_error", "invalid_api_key"),
-    errors.KeyTooWeak: HttpError(403, "permission_error", "admin_key_needed"),
-    errors.UnlockExpired: HttpError(401, "authentication_error", "unlock_expired"),
-    errors.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
-    errors.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),
-    errors.RequestTooLarge: HttpError(413, "invalid_request_error", "request_too_large"),
-    errors.ContextOverflow: HttpError(400, "invalid_request_error", "context_length_exceeded"),
-    errors.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
-    errors.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),
-    errors.Draining: HttpError(503, "server_error", "shutting_down"),
-    errors.GenerationFailed: HttpError(500, "server_error", "generation_failed"),
+    refusals.MalformedHttp: HttpError(400, "invalid_request_error", "malformed_http"),
+    refusals.HeadTooLarge: HttpError(431, "invalid_request_error", "headers_too_large"),
+    refusals.TargetTooLong: HttpError(414, "invalid_request_error", "uri_too_long"),
+    refusals.RequestTooSlow: HttpError(408, "invalid_request_error", "request_timeout"),
+    refusals.WrongHost: HttpError(421, "invalid_request_error", "misdirected_request"),
+    refusals.ForeignPage: HttpError(403, "permission_error", "foreign_page"),
+    refusals.NoSuchRoute: HttpError(404, "invalid_request_error", "not_found"),
+    refusals.WrongMethod: HttpError(405, "invalid_request_error", "method_not_allowed"),
+    refusals.KeyMissing: HttpError(401, "authentication_error", "invalid_api_key"),
+    refusals.KeyTooWeak: HttpError(403, "permission_error", "admin_key_needed"),
+    refusals.UnlockExpired: HttpError(401, "authentication_error", "unlock_expired"),
+    refusals.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
+    refusals.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),
+    refusals.RequestTooLarge: HttpError(413, "invalid_request_error", "request_too_large"),
+    refusals.ContextOverflow: HttpError(400, "invalid_request_error", "context_length_exceeded"),
+    refusals.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
+    refusals.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),
+    refusals.Draining: HttpError(503, "server_error", "shutting_down"),
+    refusals.GenerationFailed: HttpError(500, "server_error", "generation_failed"),
     errors.LockTimeout: HttpError(409, "server_error", "hub_is_changing"),
     errors.OpenAddress: HttpError(409, "invalid_request_error", "open_address"),
     errors.PlanRefused: HttpError(409, "invalid_request_error", "not_ours"),
@@ -80,7 +80,7 @@ def http_error(error: errors.MlxhubError) -> HttpError:
 def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
     row = http_error(error)
     match error:
-        case errors.InvalidRequest(param=param):
+        case refusals.InvalidRequest(param=param):
             pass
         case errors.UnknownModel():
             param = "model"
@@ -112,6 +112,6 @@ def status_headers(status: int) -> dict[str, str]:
 def error_headers(error: errors.MlxhubError) -> dict[str, str]:
     """As `status_headers`, and what this very error adds."""
     headers = status_headers(http_error(error).status)
-    if isinstance(error, errors.WrongMethod):
+    if isinstance(error, refusals.WrongMethod):
         headers["allow"] = ", ".join(error.allowed)
     return headers

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
-from mlxhub.errors import InvalidRequest, NotJson, RequestTooLarge
+from mlxhub.refusals import InvalidRequest, NotJson, RequestTooLarge
 
 
 def require_json(content_types: list[str]) -> None:
@@ -21,7 +21,7 @@ def require_json(content_types: list[str]) -> None:
 def require_object(body: bytes) -> None:
     """For what takes no more than that: a body that is meant. Raises InvalidRequest."""
     try:
-        sent = json.loads(body)
+        sent = json.loads(body.decode())
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not valid JSON. An empty object, {}, will do.") from None
     if not isinstance(sent, dict):

@@ -25,7 +25,8 @@ from mlxhub.core.access import (
     check_role,
     needed_role,
 )
-from mlxhub.errors import MlxhubError, WrongHost
+from mlxhub.errors import MlxhubError
+from mlxhub.refusals import WrongHost
 from mlxhub.web.bodies import read_body, require_json, require_object, with_body
 from mlxhub.web.protocol import FROM_OWNER
 from mlxhub.web.responses import error_response

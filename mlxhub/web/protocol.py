@@ -15,9 +15,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from mlxhub.errors import HeadTooLarge, MalformedHttp, MlxhubError, RequestTooSlow, TargetTooLong
+from mlxhub.errors import MlxhubError
 from mlxhub.files.peers import peer_uid
 from mlxhub.protocol.errors import error_envelope, http_error
+from mlxhub.refusals import HeadTooLarge, MalformedHttp, RequestTooSlow, TargetTooLong
 
 # In a request's scope: it came by the hub's own socket, from a process of the same user.
 FROM_OWNER = "mlxhub.from_owner"

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlxhub.errors import InvalidRequest, MlxhubError
+from mlxhub.errors import MlxhubError
 from mlxhub.protocol.errors import (
     ErrorBody,
     ErrorEnvelope,
@@ -20,6 +20,7 @@ from mlxhub.protocol.errors import (
     error_headers,
     http_error,
 )
+from mlxhub.refusals import InvalidRequest
 
 _CODES = {
     404: "not_found",

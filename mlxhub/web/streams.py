@@ -9,8 +9,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from mlxhub.errors import GenerationFailed, MlxhubError
+from mlxhub.errors import MlxhubError
 from mlxhub.protocol import sse
+from mlxhub.refusals import GenerationFailed
 from mlxhub.web.responses import error_response
 
 KEEPALIVE_SECONDS = 10.0

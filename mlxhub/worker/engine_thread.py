@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from loguru import logger
 
-from mlxhub.errors import GenerationFailed, LoadFailed, MlxhubError
+from mlxhub.errors import LoadFailed, MlxhubError
+from mlxhub.refusals import GenerationFailed
 from mlxhub.worker.engines.engine import (
     Delta,
     Engine,
@@ -146,8 +147,9 @@ class EngineThread:
         except Exception as error:
             logger.exception("Loading failed")
             self._engine.unload()
-            said = " ".join(str(error).split())[:300] or type(error).__name__
-            raise LoadFailed(self._name, said) from error
+            # Its text may tell paths, and clients are told this.
+            reason = f"the loader broke ({type(error).__name__}). The log says more."
+            raise LoadFailed(self._name, reason) from error
         finally:
             self._loading = False
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from mlxhub.errors import MlxhubError, QueueTimeout
+from mlxhub.errors import MlxhubError
+from mlxhub.refusals import QueueTimeout
 from mlxhub.worker.engines.engine import Delta, Failed, Finished, LoadedModel, Piece, PreparedRequest
 
 

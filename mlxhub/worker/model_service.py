@@ -10,18 +10,9 @@ from loguru import logger
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
-from mlxhub.errors import (
-    Draining,
-    GenerationFailed,
-    InvalidRequest,
-    LoadFailed,
-    MlxhubError,
-    ModelBusy,
-    NotLoaded,
-    QueueFull,
-    UnknownModel,
-)
+from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.protocol.worker import CounterStatus
+from mlxhub.refusals import Draining, GenerationFailed, InvalidRequest, QueueFull
 from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
 from mlxhub.worker.generation import Generation

@@ -76,7 +76,9 @@ def require_harmless(answer: Answer, place: Place, *never: str) -> None:
 
 def require_nothing_told(answer: Answer, place: Place, *never: str) -> None:
     """Neither keys, nor addresses in memory, nor paths, nor tracebacks."""
-    whole = b"\n".join([*(f"{name}: {value}".encode("latin-1") for name, value in answer.headers), answer.body])
+    whole = b"\n".join(
+        [*(f"{name}: {value}".encode("latin-1") for name, value in answer.headers), answer.body]
+    )
     for secret in (place.api, place.admin, place.own, *never):
         assert secret.encode() not in whole, answer
     if answer.status >= 400:

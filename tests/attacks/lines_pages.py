@@ -1,4 +1,4 @@
-"""A1–A6 and A9: what a page in the user's browser can have sent."""
+"""A1 to A6, and A9: what a page in the user's browser can have sent."""
 
 from collections.abc import Callable, Iterable
 
@@ -114,7 +114,9 @@ def _changes(*headers: str, key: bool) -> Callable[[Place], Iterable[bytes]]:
     def requests(place: Place) -> Iterable[bytes]:
         auth = (place.auth,) if key else ()
         paths = [path for method, path in (place.routes() if key else place.locked) if method == "POST"]
-        return [ask(place, "POST", path, *auth, *headers, body=body) for path in paths for body in (b"{}", b"")]
+        return [
+            ask(place, "POST", path, *auth, *headers, body=body) for path in paths for body in (b"{}", b"")
+        ]
 
     return requests
 
@@ -125,7 +127,9 @@ def _page(mode: str, destination: str) -> tuple[str, ...]:
 
 def _upgrades(*headers: str) -> Callable[[Place], Iterable[bytes]]:
     def requests(place: Place) -> Iterable[bytes]:
-        return [ask(place, "GET", path, *UPGRADE, *headers) for method, path in place.locked if method == "GET"]
+        return [
+            ask(place, "GET", path, *UPGRADE, *headers) for method, path in place.locked if method == "GET"
+        ]
 
     return requests
 
@@ -142,7 +146,11 @@ LINES = (
     Line("A2 no host", _without_host, 421, ""),
     Line("A2 the right host twice", _everywhere("Host: 127.0.0.1:{port}"), (421, 400)),
     Line("A2 a foreign host behind ours", _everywhere("Host: evil.example"), (421, 400)),
-    Line("A2 a foreign host before ours", _everywhere("Host: 127.0.0.1:{port}", host="evil.example"), (421, 400)),
+    Line(
+        "A2 a foreign host before ours",
+        _everywhere("Host: 127.0.0.1:{port}", host="evil.example"),
+        (421, 400),
+    ),
     *(
         Line(f"A3 {name}", _changes(*headers, key=True), 415, "unsupported_media_type")
         for name, headers in UNTYPED.items()
@@ -152,7 +160,10 @@ LINES = (
         for name, headers in UNTYPED.items()
     ),
     Line("A3 no body", lambda place: [post(place, place.change, b"")], 400, "invalid_request"),
-    *(Line(f"A4 {origin or 'empty'}", _everywhere(f"Origin: {origin}"), 403, "foreign_page") for origin in FOREIGN_ORIGINS),
+    *(
+        Line(f"A4 {origin or 'empty'}", _everywhere(f"Origin: {origin}"), 403, "foreign_page")
+        for origin in FOREIGN_ORIGINS
+    ),
     Line("A4 two origins", _everywhere("Origin: http://127.0.0.1:{port}", EVIL), 403, "foreign_page"),
     Line("A4 our own origin", _with("Origin: http://127.0.0.1:{port}"), 200),
     *(
@@ -164,7 +175,9 @@ LINES = (
     ),
     Line("A5 our own page", _with("Sec-Fetch-Site: same-origin"), 200),
     Line("A5 the address bar", _with("Sec-Fetch-Site: none"), 200),
-    Line("A5 a link to the page", _with(*_page("navigate", "document"), path="/hub"), 200, programs=CONTROLLER),
+    Line(
+        "A5 a link to the page", _with(*_page("navigate", "document"), path="/hub"), 200, programs=CONTROLLER
+    ),
     *(
         Line(f"A5 the page {what}", _with(*_page(*said), path="/hub"), 403, "foreign_page", CONTROLLER)
         for what, said in {
@@ -182,21 +195,49 @@ LINES = (
         CONTROLLER,
     ),
     Line("A5 a link to data", _with(*_page("navigate", "document")), 403, "foreign_page"),
-    Line("A5 a script of ours elsewhere", _with(*_page("no-cors", "script"), path="/hub/hub.js"), 403, "foreign_page", CONTROLLER),
+    Line(
+        "A5 a script of ours elsewhere",
+        _with(*_page("no-cors", "script"), path="/hub/hub.js"),
+        403,
+        "foreign_page",
+        CONTROLLER,
+    ),
     Line(
         "A6 a preflight",
         lambda place: [
-            ask(place, "OPTIONS", path, EVIL, "Access-Control-Request-Method: POST", f"Access-Control-Request-Headers: {name}")
+            ask(
+                place,
+                "OPTIONS",
+                path,
+                EVIL,
+                "Access-Control-Request-Method: POST",
+                f"Access-Control-Request-Headers: {name}",
+            )
             for _, path in place.routes()
             for name in ("authorization", "content-type")
         ],
         403,
         "foreign_page",
     ),
-    Line("A6 a preflight into the local network", _with(EVIL, "Access-Control-Request-Private-Network: true", method="OPTIONS", path=CHAT), 403, "foreign_page"),
-    Line("A6 a preflight of our own page", _with("Origin: http://127.0.0.1:{port}", method="OPTIONS"), 405, "method_not_allowed"),
+    Line(
+        "A6 a preflight into the local network",
+        _with(EVIL, "Access-Control-Request-Private-Network: true", method="OPTIONS", path=CHAT),
+        403,
+        "foreign_page",
+    ),
+    Line(
+        "A6 a preflight of our own page",
+        _with("Origin: http://127.0.0.1:{port}", method="OPTIONS"),
+        405,
+        "method_not_allowed",
+    ),
     Line("A9 a socket for a foreign page", _upgrades(EVIL), 403, "foreign_page"),
-    Line("A9 a socket for a foreign site", _upgrades("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: websocket"), 403, "foreign_page"),
+    Line(
+        "A9 a socket for a foreign site",
+        _upgrades("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: websocket"),
+        403,
+        "foreign_page",
+    ),
     Line("A9 a socket for nobody in particular", _upgrades(), 401, "invalid_api_key"),
     Line("A9 a socket with our key is a request", _with(*UPGRADE), 200),
 )

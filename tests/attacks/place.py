@@ -1,4 +1,4 @@
-"""Where an attack goes, and what the two programs promise there, route by route, in words of this test's own."""
+"""Where an attack goes, and what the two programs promise there, in words of its own."""
 
 import json
 from dataclasses import dataclass
@@ -97,7 +97,9 @@ class Place:
         """Method and a real path of those that ask for one of these; without any, of all."""
         wanted = shown or tuple(Shown)
         return [
-            (method, _example(path)) for (method, path), need in ROUTES[self.program].items() if need in wanted
+            (method, _example(path))
+            for (method, path), need in ROUTES[self.program].items()
+            if need in wanted
         ]
 
     @property

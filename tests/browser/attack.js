@@ -1,16 +1,17 @@
-// What a page of another site may try against a server on this machine. Nothing here waits to be allowed.
-// Each attack resolves to what the page learned from it, or to null; `attack` in the query tells which it was.
+// What a page of another site can try against a server on this machine.
+// Each attack comes to what the page learned by it, or null; `attack=` in its address says which it was.
 
 const JSON_TEXT = '{"model": "demo", "messages": [{"role": "user", "content": "ping"}], "token": "guess"}';
-const GUESS = { Authorization: "Bearer guess" };
 const AS_JSON = { "Content-Type": "application/json" };
-const form = () => { const data = new FormData(); data.append("token", "guess"); return data; };
+const GUESS = { Authorization: "Bearer guess" };
+const multipart = new FormData();
+multipart.append("token", "guess");
 
 const FETCHES = {
   "get": {},
   "get-no-cors": { mode: "no-cors" },
   "get-with-key": { headers: GUESS },
-  "get-navigation-like": { mode: "no-cors", headers: { Accept: "text/html" }, credentials: "include" },
+  "get-no-cors-credentials": { mode: "no-cors", credentials: "include" },
   "delete": { method: "DELETE" },
   "post": { method: "POST" },
   "post-text": { method: "POST", body: JSON_TEXT },
@@ -21,17 +22,18 @@ const FETCHES = {
   "post-no-cors-json": { method: "POST", mode: "no-cors", body: JSON_TEXT, headers: AS_JSON },
   "post-no-cors-untyped": { method: "POST", mode: "no-cors", body: new Blob([JSON_TEXT]) },
   "post-no-cors-form": { method: "POST", mode: "no-cors", body: new URLSearchParams({ token: "guess" }) },
-  "post-no-cors-multipart": { method: "POST", mode: "no-cors", body: form() },
+  "post-no-cors-multipart": { method: "POST", mode: "no-cors", body: multipart },
   "post-no-cors-keepalive": { method: "POST", mode: "no-cors", body: JSON_TEXT, keepalive: true },
 };
 
 const ELEMENTS = {
-  img: (url) => Object.assign(new Image(), { src: url }),
-  script: (url) => Object.assign(document.createElement("script"), { src: url }),
-  module: (url) => Object.assign(document.createElement("script"), { src: url, type: "module" }),
-  stylesheet: (url) => Object.assign(document.createElement("link"), { rel: "stylesheet", href: url }),
-  video: (url) => Object.assign(document.createElement("video"), { src: url, preload: "auto", onloadeddata: null }),
-  object: (url) => Object.assign(document.createElement("object"), { data: url }),
+  img: (url) => ["img", { src: url }],
+  script: (url) => ["script", { src: url }],
+  module: (url) => ["script", { src: url, type: "module" }],
+  stylesheet: (url) => ["link", { rel: "stylesheet", href: url }],
+  prefetch: (url) => ["link", { rel: "prefetch", href: url }],
+  video: (url) => ["video", { src: url, preload: "auto" }],
+  object: (url) => ["object", { data: url }],
 };
 
 const BEACONS = {
@@ -58,39 +60,38 @@ async function byFetch(url, options) {
   }
 }
 
-function byElement(url, make) {
+const append = (tag, properties) => document.body.appendChild(Object.assign(document.createElement(tag), properties));
+
+function byElement([tag, properties]) {
   return new Promise((resolve) => {
-    const element = make(url);
-    element.onload = element.onloadeddata = () => resolve("loaded");
-    element.onerror = () => resolve(null);
-    document.body.append(element);
+    const onload = () => resolve("loaded");
+    append(tag, { ...properties, onload, onloadeddata: onload, onerror: () => resolve(null) });
   });
 }
 
-function byFrame(begin) {
+// `fill` makes the new frame go somewhere.
+function byFrame(fill) {
   return new Promise((resolve) => {
-    const frame = document.createElement("iframe");
-    frame.name = `frame-${Math.random()}`;
-    document.body.append(frame);
-    frame.onload = () => {
-      let text = null;
-      try { text = frame.contentDocument && `frame ${frame.contentDocument.documentElement.innerText}`; } catch { /* foreign */ }
-      frame.remove();
-      resolve(text);
-    };
-    begin(frame);
+    const frame = append("iframe", { name: `frame-${Math.random()}` });
+    frame.onload = () => { resolve(textOf(frame)); frame.remove(); };
+    fill(frame);
   });
 }
 
-function byForm(url, attack, attributes) {
-  return byFrame((frame) => {
-    const sent = Object.assign(document.createElement("form"), { action: named(url, attack), target: frame.name, ...attributes });
-    for (const [name, value] of [["attack", attack], ['{"token": "guess', '"}']]) {
-      sent.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
-    }
-    document.body.append(sent);
-    sent.submit();
-  });
+function textOf(frame) {
+  try {
+    return frame.contentDocument && `frame ${frame.contentDocument.documentElement.innerText}`;
+  } catch {
+    return null;
+  }
+}
+
+function sendForm(url, attack, properties) {
+  const form = append("form", { action: named(url, attack), ...properties });
+  for (const [name, value] of [["attack", attack], ['{"token": "guess', '"}']]) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  form.submit();
 }
 
 function byChannel(channel) {
@@ -107,16 +108,33 @@ function byBeacon(url, body) {
 }
 
 // {attack: what was learned} of everything against one address.
-async function attackAll(url) {
-  const learned = {};
-  for (const [attack, options] of Object.entries(FETCHES)) learned[attack] = byFetch(named(url, attack), options);
-  for (const [attack, make] of Object.entries(ELEMENTS)) learned[attack] = byElement(named(url, attack), make);
-  for (const [attack, body] of Object.entries(BEACONS)) learned[attack] = byBeacon(named(url, attack), body);
-  for (const [attack, attributes] of Object.entries(FORMS)) learned[attack] = byForm(url, attack, attributes);
-  learned.frame = byFrame((frame) => { frame.src = named(url, "frame"); });
-  learned.events = byChannel(new EventSource(named(url, "events")));
-  learned.socket = byChannel(new WebSocket(named(url, "socket").replace("http:", "ws:")));
-  const names = Object.keys(learned);
-  const answers = await Promise.all(Object.values(learned));
-  return Object.fromEntries(names.map((name, place) => [name, answers[place]]));
+async function attackOne(url) {
+  const trials = {
+    frame: byFrame((frame) => { frame.src = named(url, "frame"); }),
+    events: byChannel(new EventSource(named(url, "events"))),
+    socket: byChannel(new WebSocket(named(url, "socket").replace("http:", "ws:"))),
+  };
+  for (const [attack, options] of Object.entries(FETCHES)) trials[attack] = byFetch(named(url, attack), options);
+  for (const [attack, make] of Object.entries(ELEMENTS)) trials[attack] = byElement(make(named(url, attack)));
+  for (const [attack, body] of Object.entries(BEACONS)) trials[attack] = byBeacon(named(url, attack), body);
+  for (const [attack, properties] of Object.entries(FORMS)) {
+    trials[attack] = byFrame((frame) => sendForm(url, attack, { ...properties, target: frame.name }));
+  }
+  const learned = await Promise.all(Object.values(trials));
+  return Object.fromEntries(Object.keys(trials).map((attack, place) => [attack, learned[place]]));
+}
+
+// {address: {attack: what was learned}}
+async function attack(urls) {
+  const learned = await Promise.all(urls.map(attackOne));
+  return Object.fromEntries(urls.map((url, place) => [url, learned[place]]));
+}
+
+// Each in a tab of its own.
+function followLinks(urls) {
+  for (const url of urls) append("a", { href: named(url, "link"), target: "_blank", rel: "opener" }).click();
+}
+
+function postInTabs(urls) {
+  for (const url of urls) sendForm(url, "post-in-tab", { method: "POST", target: "_blank" });
 }

@@ -6,7 +6,7 @@ import pytest
 
 from mlxhub.clients.headers import headers_for_client, headers_for_worker, request_head
 from mlxhub.clients.upstream import Upstream, WorkerUnreachable
-from mlxhub.errors import QueueFull
+from mlxhub.refusals import QueueFull
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
 from tests.fakes.worker import Answer, FakeWorker, Received, unsigned

@@ -3,7 +3,7 @@
 import pytest
 
 from mlxhub.controller.sessions import SESSION_SECONDS, TOKEN_SECONDS, Sessions
-from mlxhub.errors import UnlockExpired
+from mlxhub.refusals import UnlockExpired
 
 
 class Clock:

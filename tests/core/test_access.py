@@ -16,15 +16,8 @@ from mlxhub.core.access import (
     needed_role,
     own_names,
 )
-from mlxhub.errors import (
-    ForeignPage,
-    KeyMissing,
-    KeyTooWeak,
-    MlxhubError,
-    NoSuchRoute,
-    WrongHost,
-    WrongMethod,
-)
+from mlxhub.errors import MlxhubError
+from mlxhub.refusals import ForeignPage, KeyMissing, KeyTooWeak, NoSuchRoute, WrongHost, WrongMethod
 
 TABLE = RouteTable(
     Route("GET", "/hub", Need.NOTHING, is_page=True),

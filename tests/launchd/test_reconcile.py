@@ -7,11 +7,7 @@ import pytest
 
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Change
-from mlxhub.errors import (
-    LockTimeout,
-    NoSession,
-    PlanRefused,
-)
+from mlxhub.errors import LockTimeout, NoSession, PlanRefused
 from mlxhub.files.manifest import installed_agents, written_files
 from mlxhub.files.state import hold_lock
 from mlxhub.launchd.carry_out import Applied

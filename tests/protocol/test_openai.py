@@ -7,7 +7,6 @@ import pytest
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from mlxhub.errors import InvalidRequest, QueueFull
 from mlxhub.protocol import sse
 from mlxhub.protocol.openai.answers import (
     ChunkWriter,
@@ -20,6 +19,7 @@ from mlxhub.protocol.openai.answers import (
 )
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.completions import CompletionRequest
+from mlxhub.refusals import InvalidRequest, QueueFull
 
 HEADER = Header("id-1", 1_700_000_000, 'a "quoted" model')
 CALL = FunctionCall("call_1", "f", '{"a": 1}')

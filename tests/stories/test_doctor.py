@@ -246,7 +246,7 @@ def test_what_is_broken_is_named(whole_hub: LiveHub, what: str) -> None:
 def test_with_a_faulty_hub_yaml_the_rest_is_judged_by_what_was_last_applied(whole_hub: LiveHub) -> None:
     with _hub_yaml(whole_hub, prot=7):
         _, checks = _check_here(whole_hub)
-        shown = whole_hub.run("logs", "demo", "-n", "1")
+        shown = whole_hub.run("logs", "demo", "-n", "50")
     assert [check["id"] for check in checks if check["status"] in ("fail", "warn")] == ["hub_yaml.valid"]
     assert [check["id"] for check in checks if check["status"] == "ok" and "written" in check["id"]]
     assert (shown.returncode, "served at" in shown.stdout, "hub.yaml:4: " in shown.stderr) == (0, True, True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from mlxhub.errors import GenerationFailed, QueueFull
+from mlxhub.refusals import GenerationFailed, QueueFull
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "POST", "path": "/", "headers": []}

@@ -8,17 +8,8 @@ import pytest
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.errors import (
-    Draining,
-    GenerationFailed,
-    LoadFailed,
-    MlxhubError,
-    ModelBusy,
-    NotLoaded,
-    QueueFull,
-    QueueTimeout,
-    UnknownModel,
-)
+from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
+from mlxhub.refusals import Draining, GenerationFailed, QueueFull, QueueTimeout
 from mlxhub.worker import model_service
 from mlxhub.worker.engines.engine import Finished, GenerationRequest, TextPrompt
 from mlxhub.worker.model_service import ModelService

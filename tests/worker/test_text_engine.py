@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub.errors import ContextOverflow, GenerationFailed, InvalidRequest, LoadFailed
+from mlxhub.errors import LoadFailed
+from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
     Failed,

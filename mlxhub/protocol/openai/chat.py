@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from mlxhub.errors import InvalidRequest
 from mlxhub.protocol.openai.sampling import Lenient, SamplingFields
+from mlxhub.refusals import InvalidRequest
 
 MAX_MESSAGES = 4096
 MAX_TOOLS = 128

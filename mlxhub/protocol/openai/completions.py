@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mlxhub.errors import InvalidRequest
 from mlxhub.protocol.openai.sampling import SamplingFields, TokenId
+from mlxhub.refusals import InvalidRequest
 
 MAX_PROMPTS = 64
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from mlxhub.errors import ContextOverflow, GenerationFailed, InvalidRequest, MlxhubError, NotLoaded
+from mlxhub.errors import MlxhubError, NotLoaded
+from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
 from mlxhub.worker.engines.checkpoint import find_checkpoint
 from mlxhub.worker.engines.engine import (
     ChatPrompt,

@@ -1,0 +1,118 @@
+"""Two live hubs of real processes, and what must hold of them after every attack."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mlxhub.files.keys import current_key
+from tests.attacks.line import ANSWER_SECONDS, Line, require_harmless
+from tests.attacks.place import CHAT, COMPLETIONS, Place, Program, ask, chat, completion, post
+from tests.attacks.raw import Answer, exchange
+from tests.attacks.shared import place_of, shared_hub
+from tests.eventually import eventually
+from tests.stories.conftest import LiveHub, make_hub
+
+DEMO = "{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}"
+QUIET = "{name: quiet, model_path: 'builtin:demo', default: false}"
+# What a process may keep of everything that was thrown at it.
+GROWTH_BYTES = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A port of a live hub. `memory_before`: in bytes, before the first attack."""
+
+    hub: LiveHub
+    place: Place
+    pid: int
+    memory_before: int
+
+    def play(self, line: Line) -> None:
+        line.play(self.place, str(self.hub.home))
+        self.require_unharmed()
+
+    def send(self, request: bytes, seconds: float = ANSWER_SECONDS) -> Answer:
+        done = exchange(self.place.port, request, seconds)
+        assert done.closed, f"no end within {seconds} s of {request[:300]!r}: {done.received[:1000]!r}"
+        require_harmless(done.answer, self.place, str(self.hub.home))
+        return done.answer
+
+    def require_unharmed(self) -> None:
+        """The same process, as large as before, and at the service of the next."""
+        assert own_pid(self.place) == self.pid
+        assert self.send(ask(self.place, "GET", "/v1/models", self.place.auth)).status == 200
+        eventually(lambda: memory_of(self.pid) - self.memory_before < GROWTH_BYTES)
+
+
+def own_pid(place: Place) -> int:
+    said = exchange(place.port, ask(place, "GET", place.secret, place.auth), ANSWER_SECONDS).answer.json
+    pid = said["controller"]["pid"] if place.program is Program.CONTROLLER else said["pid"]
+    assert isinstance(pid, int)
+    return pid
+
+
+def memory_of(pid: int) -> int:
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def places_of(hub: LiveHub, *, keys_required: bool) -> list[Place]:
+    state = hub.home / "state"
+    api, admin, own = (current_key(state / "keys", which) for which in ("api", "admin", "worker"))
+    ports = {
+        Program.CONTROLLER: hub.port,
+        Program.WORKER: json.loads((state / "ports.json").read_bytes())["demo"],
+    }
+    return [Place(program, port, api, admin, own, keys_required) for program, port in ports.items()]
+
+
+def _start(directory: Path, api_key: str) -> LiveHub:
+    """Loaded and warm, so that what an attack leaves behind is told from what any use does."""
+    hub = make_hub(directory)
+    hub.write(DEMO, QUIET, api_key=api_key)
+    hub.ok("install")
+    places = places_of(hub, keys_required=api_key == "required")
+    for place in places:
+        for stream in (False, True):
+            for path, sent in ((CHAT, chat(stream=stream)), (COMPLETIONS, completion(stream=stream))):
+                assert exchange(place.port, post(place, path, sent), 60).answer.status == 200
+    before = {place.program: memory_of(own_pid(place)) for place in places}
+    (directory / "memory.json").write_text(json.dumps(before))
+    return hub
+
+
+def _targets(directory: Path, hub: LiveHub, *, keys_required: bool) -> dict[Program, Target]:
+    before = json.loads((directory / "memory.json").read_bytes())
+    return {
+        place.program: Target(hub, place, own_pid(place), before[place.program])
+        for place in places_of(hub, keys_required=keys_required)
+    }
+
+
+@pytest.fixture(scope="session")
+def open_targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Program, Target]]:
+    """/v1 needs no key."""
+    directory = place_of(tmp_path_factory, "optional")
+    with shared_hub(directory, lambda root: _start(root, "optional")) as hub:
+        yield _targets(directory, hub, keys_required=False)
+
+
+@pytest.fixture(scope="session")
+def locked_targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Program, Target]]:
+    """hub.yaml says `api_key: required`."""
+    directory = place_of(tmp_path_factory, "required")
+    with shared_hub(directory, lambda root: _start(root, "required")) as hub:
+        yield _targets(directory, hub, keys_required=True)
+
+
+@pytest.fixture(params=Program)
+def target(request: pytest.FixtureRequest, open_targets: dict[Program, Target]) -> Target:
+    return open_targets[request.param]
+
+
+@pytest.fixture(params=Program)
+def locked_target(request: pytest.FixtureRequest, locked_targets: dict[Program, Target]) -> Target:
+    return locked_targets[request.param]

@@ -1,0 +1,86 @@
+"""A browser for each module, a fresh profile for each test, and one hub of real processes for all of them."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.asking import HubFacts, Keys
+from tests.browser.attacker import Attacker, serve_attacks
+from tests.browser.watching import Watch
+from tests.stories.conftest import LiveHub, make_hub
+
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP evil.test 127.0.0.1",
+    # It would keep foreign pages away by itself. Users click that away, and other browsers lack it: the hub
+    # has to hold without.
+    "--disable-features=LocalNetworkAccessChecks",
+)
+WAIT_MS = 20_000
+ALERT = "<img src=x onerror=alert({})>"
+MODELS = (
+    f"{{name: demo, model_path: 'builtin:demo', aliases: ['{ALERT.format(1)}']}}",
+    f"{{name: broken, model_path: '/nowhere/{ALERT.format(2)}', default: false}}",
+    "{name: spare, model_path: 'builtin:demo', default: false}",
+)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+    """Installed and running; tests leave it as they found it."""
+    hub = make_hub(tmp_path_factory.mktemp("browser"))
+    hub.write(*MODELS)
+    hub.ok("install")
+    yield hub
+    hub.remove()
+
+
+@pytest.fixture(scope="session")
+def keys(hub: LiveHub) -> Keys:
+    return Keys(admin=hub.ok("keys", "show", "admin").strip(), api=hub.ok("keys", "show", "api").strip())
+
+
+@pytest.fixture(scope="session")
+def facts(hub: LiveHub, keys: Keys) -> Iterator[HubFacts]:
+    with HubFacts(hub.url, keys) as facts:
+        yield facts
+
+
+@pytest.fixture(scope="session")
+def attacker() -> Iterator[Attacker]:
+    with serve_attacks() as attacker:
+        yield attacker
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """No longer than a module: while Playwright is there, no other test of this process can run a loop."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context()
+    context.set_default_timeout(WAIT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext, hub: LiveHub) -> Iterator[Page]:
+    """Of a user's browser. Nothing in it may do what the dashboard never does."""
+    watch = Watch(context, hub.url)
+    yield context.new_page()
+    watch.check()

@@ -1,0 +1,121 @@
+"""A page that is not the hub's own learns nothing from it, and nothing comes of what it sends."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from mlxhub.controller.access import TABLE as CONTROLLER
+from mlxhub.core.access import RouteTable
+from mlxhub.worker.access import TABLE as WORKER
+from tests.browser.asking import HubFacts
+from tests.browser.attacker import PAGE, Attacker
+from tests.browser.conftest import MODELS
+from tests.browser.watching import Answers
+from tests.stories.conftest import LiveHub
+
+PENDING = "{name: pending, model_path: 'builtin:demo', default: false}"
+
+
+@pytest.fixture
+def unharmed(hub: LiveHub, facts: HubFacts) -> Iterator[None]:
+    """Each action would show: one model is loaded, another is stopped, and hub.yaml was changed."""
+    facts.act("demo", "load")
+    hub.write(*MODELS, PENDING)
+    before = facts.now()
+    yield
+    assert facts.now() == before
+    hub.write(*MODELS)
+
+
+def addresses(host: str, port: int, table: RouteTable) -> list[str]:
+    """Of every route."""
+    filled = (
+        route.path.replace("{model_id:path}", "demo").replace("{name}", "demo").replace("{action}", "stop")
+        for route in table.routes
+    )
+    return [f"http://{host}:{port}{path}" for path in dict.fromkeys(filled)]
+
+
+def all_addresses(hub: LiveHub, facts: HubFacts, host: str) -> list[str]:
+    worker_port = facts.model("demo")["port"]
+    return addresses(host, hub.port, CONTROLLER) + addresses(host, worker_port, WORKER)
+
+
+@pytest.mark.parametrize(
+    ("page_host", "hub_host", "sandboxed"),
+    [
+        pytest.param("evil.test", "127.0.0.1", False, id="another site"),
+        pytest.param("127.0.0.1", "127.0.0.1", False, id="another port"),
+        pytest.param("localhost", "localhost", False, id="another port of localhost"),
+        pytest.param("127.0.0.1", "127.0.0.1", True, id="no origin"),
+    ],
+)
+@pytest.mark.usefixtures("unharmed")
+def test_a_page_of_another_origin_learns_nothing_and_changes_nothing(
+    hub: LiveHub,
+    facts: HubFacts,
+    attacker: Attacker,
+    context: BrowserContext,
+    page_host: str,
+    hub_host: str,
+    sandboxed: bool,
+) -> None:
+    urls = all_addresses(hub, facts, hub_host)
+    page = context.new_page()
+    page.goto(attacker.page(page_host, sandboxed=sandboxed))
+    answers = Answers(context, page)
+    learned = page.evaluate("urls => attack(urls)", urls)
+    answers.await_all({(attack, url) for url in urls for attack in learned[url]})
+    assert {what for by_attack in learned.values() for what in by_attack.values()} == {None}
+    assert answers.all_statuses() == {403}
+    timings = (
+        "performance.getEntriesByType('resource').filter(each => each.responseStatus || each.transferSize)"
+    )
+    assert page.evaluate(timings) == []
+    assert context.cookies() == []
+
+
+@pytest.mark.usefixtures("unharmed")
+def test_a_link_on_another_page_leads_to_the_locked_shell_and_nowhere_else(
+    hub: LiveHub, facts: HubFacts, attacker: Attacker, context: BrowserContext
+) -> None:
+    urls = all_addresses(hub, facts, "127.0.0.1")
+    page = context.new_page()
+    page.goto(attacker.page("evil.test"))
+    answers = Answers(context, page)
+    page.evaluate("urls => { followLinks(urls); postInTabs(urls); }", urls)
+    answers.await_all({(attack, url) for url in urls for attack in ("link", "post-in-tab")})
+    shell = ("link", f"{hub.url}/hub")
+    assert answers.statuses.pop(shell) == {200}
+    assert answers.all_statuses() == {403}
+    (dashboard,) = [tab for tab in context.pages if tab.url == f"{hub.url}/hub?attack=link"]
+    expect(dashboard.get_by_label("Admin key")).to_be_visible()
+    expect(dashboard.locator("#models")).to_be_hidden()
+    assert dashboard.evaluate("window.opener") is None
+
+
+@pytest.mark.parametrize("of_worker", [False, True], ids=["controller", "worker"])
+@pytest.mark.usefixtures("unharmed")
+def test_a_name_that_was_pointed_at_this_machine_is_told_nothing(
+    hub: LiveHub, facts: HubFacts, context: BrowserContext, of_worker: bool
+) -> None:
+    port = facts.model("demo")["port"] if of_worker else hub.port
+    urls = addresses("evil.test", port, WORKER if of_worker else CONTROLLER)
+    page = context.new_page()
+    serve_before_the_name_moves(page, f"http://evil.test:{port}/")
+    answers = Answers(context, page)
+    learned = page.evaluate("urls => attack(urls)", urls)
+    answers.await_all({(attack, url) for url in urls for attack in learned[url]})
+    # The page is of the same origin, so it may read all: a status, and that there is nothing more.
+    assert {what for by_attack in learned.values() for what in by_attack.values()} == {None, "421 ", "frame "}
+    assert answers.all_statuses() == {421}
+    opened = page.goto(f"http://evil.test:{port}/hub")
+    assert opened is not None
+    assert (opened.status, opened.body()) == (421, b"")
+
+
+def serve_before_the_name_moves(page: Page, url: str) -> None:
+    page.route(url, lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    page.goto(url)
+    page.unroute(url)
