@@ -1,7 +1,8 @@
-"""`mlxhub config`: check hub.yaml, show what it means, and its JSON Schema."""
+"""`mlxhub config`: check hub.yaml, show what it means; JSON Schema and OpenAPI for editors and clients."""
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import click
 import yaml
@@ -55,6 +56,21 @@ def show(file: Path | None, as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of hub.yaml, for editors that complete it."""
     click.echo(json.dumps(HubConfig.model_json_schema(), indent=2))
+
+
+@config.command()
+@click.argument("program", type=click.Choice(["controller", "worker"]), default="controller")
+def openapi(program: Literal["controller", "worker"]) -> None:
+    """Print the OpenAPI document of the controller or of a worker."""
+    if program == "controller":
+        from mlxhub.controller.openapi import controller_openapi  # noqa: PLC0415 - imports a whole program
+
+        document = controller_openapi()
+    else:
+        from mlxhub.worker.openapi import worker_openapi  # noqa: PLC0415 - likewise
+
+        document = worker_openapi()
+    click.echo(json.dumps(document, indent=2))
 
 
 COMMANDS = {"config": config}

@@ -174,7 +174,7 @@ async def test_a_process_that_ends_at_its_start_fails_at_once_and_says_how(machi
     machine.launchd.programs = {LABEL: Broken()}
     machine.launchd.throttle = True
     machine.install(running=False)
-    with pytest.raises(ModelNotRunning, match=r"exit 2.*alpha\.log"):
+    with pytest.raises(ModelNotRunning, match=r"exit 2.*mlxhub logs alpha"):
         await asyncio.wait_for(machine.start(seconds=60), 5)
 
 
@@ -189,7 +189,7 @@ async def test_a_throttled_job_that_has_not_run_yet_is_waited_for(machine: Machi
 async def test_a_process_that_runs_and_says_nothing_is_silent_at_the_deadline(machine: Machine) -> None:
     machine.install()
     machine.mute = True
-    with pytest.raises(WorkerSilent, match=r"within 0\.3 s.*alpha\.log"):
+    with pytest.raises(WorkerSilent, match=r"within 0\.3 s.*mlxhub logs alpha"):
         await machine.start(seconds=0.3)
 
 

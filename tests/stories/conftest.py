@@ -68,6 +68,10 @@ class LiveHub:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def bearer(self, which: str) -> dict[str, str]:
+        """The header with its api or admin key."""
+        return {"authorization": f"Bearer {self.ok('keys', 'show', which).strip()}"}
+
     def model(self, name: str) -> Any:
         return next(model for model in self.json("status")["models"] if model["name"] == name)
 

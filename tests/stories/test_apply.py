@@ -158,12 +158,12 @@ def test_a_controller_that_starts_with_a_faulty_hub_yaml_serves_what_was_last_ap
     eventually(lambda: hub.json("status")["controller"]["process"] == "running", 30)
     with hub.client() as client:
         assert [model.id for model in client.models.list()] == ["demo"]
-    warnings = httpx.get(f"{hub.url}/hub/status").json()["warnings"]
+    warnings = httpx.get(f"{hub.url}/hub/status", headers=hub.bearer("admin")).json()["warnings"]
     assert any(f"hub.yaml:{line}: " in warning for warning in warnings)
     assert f"hub.yaml:{line}: " in (hub.home / "logs" / "controller.log").read_text()
     (hub.home / "hub.yaml").write_text(good)
     hub.ok("reload")
-    assert httpx.get(f"{hub.url}/hub/status").json()["warnings"] == []
+    assert httpx.get(f"{hub.url}/hub/status", headers=hub.bearer("admin")).json()["warnings"] == []
 
 
 def plist_of(hub: LiveHub, name: str) -> Path:

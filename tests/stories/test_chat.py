@@ -146,7 +146,7 @@ def test_eight_streams_decode_in_one_batch(demo_hub: LiveHub) -> None:
     begin.wait(30)
     for thread in threads:
         thread.join(60)
-    status = httpx.get(f"http://127.0.0.1:{port}/status").json()
+    status = httpx.get(f"http://127.0.0.1:{port}/status", headers=demo_hub.bearer("api")).json()
     assert status["batch"]["peak_rows"] == 8
     assert len(texts) == 8
     assert len(set(texts)) == 1
@@ -157,9 +157,11 @@ def test_a_client_that_leaves_frees_its_row(demo_hub: LiveHub, stream: bool) -> 
     """Through both hops. How soon is told by tokens: the next step after the hang-up is the last."""
     port = demo_hub.model("demo")["port"]
     demo_hub.ok("load-model", "demo")
+    headers = demo_hub.bearer("api")
 
     def worker() -> dict[str, dict[str, int]]:
-        status: dict[str, dict[str, int]] = httpx.get(f"http://127.0.0.1:{port}/status").json()
+        answer = httpx.get(f"http://127.0.0.1:{port}/status", headers=headers)
+        status: dict[str, dict[str, int]] = answer.json()
         return status
 
     before = worker()["counters"]

@@ -1,0 +1,63 @@
+"""The controller's OpenAPI document."""
+
+from importlib.metadata import version
+from typing import Any, get_args
+
+from mlxhub.controller.access import TABLE
+from mlxhub.controller.routes.health import Health
+from mlxhub.controller.routes.openai import ModelList, ModelObject
+from mlxhub.protocol.hub import (
+    ActionResult,
+    BulkResult,
+    HubStatus,
+    ModelAction,
+    OpenSession,
+    ReloadResult,
+    Unlocked,
+    UnlockToken,
+)
+from mlxhub.protocol.openai.chat import ChatRequest
+from mlxhub.protocol.openai.completions import CompletionRequest
+from mlxhub.protocol.openai.documented import ChatCompletion, TextCompletion
+from mlxhub.protocol.openapi import Operation, make_openapi
+
+_OPERATIONS = {
+    ("GET", "/health"): Operation("Whether it is alive.", Health),
+    ("GET", "/livez"): Operation("Whether it is alive.", Health),
+    ("GET", "/readyz"): Operation("Whether it has seen every model once.", Health, unable=Health),
+    ("GET", "/hub"): Operation("The dashboard.", "text/html"),
+    ("GET", "/hub/hub.css"): Operation("Its style.", "text/css"),
+    ("GET", "/hub/hub.js"): Operation("Its script.", "text/javascript"),
+    ("POST", "/hub/session"): Operation("Open a browser's session.", Unlocked, asks=OpenSession),
+    ("POST", "/hub/unlock"): Operation("Get a token that opens one.", UnlockToken),
+    ("GET", "/hub/status"): Operation(
+        "Every model: process, memory, port. `fresh` looks first.",
+        HubStatus,
+        query={"fresh": {"type": "boolean"}},
+    ),
+    ("POST", "/hub/reload"): Operation("Read hub.yaml again and apply what changed.", ReloadResult),
+    ("POST", "/hub/shutdown"): Operation("End the controller; its models serve on.", ActionResult),
+    ("POST", "/hub/start-all"): Operation("Start the process of every model.", BulkResult),
+    ("POST", "/hub/stop-all"): Operation("Stop the process of every model.", BulkResult),
+    ("POST", "/hub/models/{name}/{action}"): Operation(
+        "Act on one model; answered when it is done.",
+        ActionResult,
+        path={"action": {"enum": [*get_args(ModelAction)]}},
+    ),
+    ("GET", "/v1/models"): Operation("Every model. Loads nothing.", ModelList),
+    ("GET", "/v1/models/{model_id:path}"): Operation("One model, by name or alias.", ModelObject),
+    ("POST", "/v1/chat/completions"): Operation(
+        "Chat with the model that is named.", ChatCompletion, asks=ChatRequest, is_streamed=True
+    ),
+    ("POST", "/v1/completions"): Operation(
+        "Continue texts with the model that is named.",
+        TextCompletion,
+        asks=CompletionRequest,
+        is_streamed=True,
+    ),
+}
+
+
+def controller_openapi() -> dict[str, Any]:
+    """JSON as a value."""
+    return make_openapi("mlxhub controller", version("mlxhub"), TABLE, _OPERATIONS)

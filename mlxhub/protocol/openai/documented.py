@@ -1,0 +1,74 @@
+"""The shapes of whole answers, for the OpenAPI document; `answers.py` writes them as bytes."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from mlxhub.protocol.openai.answers import Finish
+
+
+class _Answered(BaseModel):
+    """Nothing else is answered than what stands here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TokenCounts(_Answered):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class NamedCall(_Answered):
+    """`arguments` is JSON text."""
+
+    name: str
+    arguments: str
+
+
+class AnsweredCall(_Answered):
+    id: str
+    type: Literal["function"]
+    function: NamedCall
+
+
+class AssistantMessage(_Answered):
+    """`content` is null where there are calls alone."""
+
+    role: Literal["assistant"]
+    content: str | None
+    refusal: None
+    reasoning_content: str = ""
+    tool_calls: list[AnsweredCall] = []
+
+
+class ChatChoice(_Answered):
+    index: int
+    message: AssistantMessage
+    logprobs: None
+    finish_reason: Finish
+
+
+class ChatCompletion(_Answered):
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: TokenCounts
+
+
+class TextChoice(_Answered):
+    index: int
+    text: str
+    logprobs: None
+    finish_reason: Finish
+
+
+class TextCompletion(_Answered):
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[TextChoice]
+    usage: TokenCounts

@@ -1,0 +1,139 @@
+"""An OpenAPI document, made from a program's table of routes and the models of what it takes and answers."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue, models_json_schema
+
+from mlxhub.core.access import Body, Need, Route, RouteTable
+from mlxhub.protocol.errors import ErrorEnvelope
+
+EVENT_STREAM = "text/event-stream"
+_JSON = "application/json"
+_TEXT: JsonSchemaValue = {"type": "string"}
+_SECURITY: dict[Need, list[dict[str, list[str]]]] = {
+    Need.NOTHING: [],
+    Need.API_WHERE_REQUIRED: [{"api_key": []}, {}],
+    Need.API: [{"api_key": []}],
+    Need.ADMIN: [{"admin_key": []}],
+}
+_SCHEMES = {
+    "api_key": {"type": "http", "scheme": "bearer", "description": "What `mlxhub keys show api` prints."},
+    "admin_key": {"type": "http", "scheme": "bearer", "description": "What `mlxhub keys show admin` prints."},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is said of a route beside what its table says.
+
+    `answer` of 200 is a model, as JSON, or text of a media type. `asks`: the body, where it is more than an
+    object. `is_streamed`: where the request says so, the answer comes as events. `unable`: what 503 answers,
+    where that is no error. `query` and `path` are JSON Schemas by parameter; a segment of the path is any text
+    where nothing is said.
+    """
+
+    summary: str
+    answer: type[BaseModel] | str
+    asks: type[BaseModel] | None = None
+    is_streamed: bool = False
+    unable: type[BaseModel] | None = None
+    query: Mapping[str, JsonSchemaValue] = field(default_factory=dict)
+    path: Mapping[str, JsonSchemaValue] = field(default_factory=dict)
+
+
+def make_openapi(
+    title: str, version: str, table: RouteTable, operations: Mapping[tuple[str, str], Operation]
+) -> dict[str, Any]:
+    """`operations` by method and path as in `table`. Raises KeyError for a route that has none."""
+    described = [(route, operations[route.method, route.path]) for route in table.routes]
+    schemas, components = _schemas([operation for _, operation in described])
+    paths: dict[str, dict[str, Any]] = {}
+    for route, operation in described:
+        path = re.sub(r":path}", "}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route, operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version},
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": _SCHEMES},
+    }
+
+
+_Schemas = Mapping[tuple[type[BaseModel], JsonSchemaMode], JsonSchemaValue]
+
+
+def _schemas(operations: list[Operation]) -> tuple[_Schemas, dict[str, Any]]:
+    """A reference to each model as it is asked or answered, and what they refer to."""
+    references, definitions = models_json_schema(
+        sorted(
+            {(ErrorEnvelope, "serialization"), *_models(operations)},
+            key=lambda each: (each[0].__name__, each[1]),
+        ),
+        ref_template="#/components/schemas/{model}",
+    )
+    return references, definitions.get("$defs", {})
+
+
+def _models(operations: list[Operation]) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
+    for operation in operations:
+        if operation.asks is not None:
+            yield operation.asks, "validation"
+        for answer in (operation.answer, operation.unable):
+            if isinstance(answer, type):
+                yield answer, "serialization"
+
+
+def _operation(route: Route, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "summary": operation.summary,
+        "security": _SECURITY[route.need],
+        "responses": _responses(route, operation, schemas),
+    }
+    if parameters := [*_parameters(route, operation)]:
+        said["parameters"] = parameters
+    if route.body is not Body.NONE:
+        asked = {"type": "object"} if operation.asks is None else schemas[operation.asks, "validation"]
+        said["requestBody"] = {"required": True, "content": {_JSON: {"schema": asked}}}
+    return said
+
+
+def _parameters(route: Route, operation: Operation) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)", route.path):
+        schema = operation.path.get(name, {"type": "string", "minLength": 1})
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for name, schema in operation.query.items():
+        yield {"name": name, "in": "query", "schema": schema}
+
+
+def _responses(route: Route, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    refused = _as_json("The request is refused.", ErrorEnvelope, schemas)
+    said = {"200": _answer(operation, schemas)}
+    if route.need is not Need.NOTHING:
+        challenge = {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}}
+        said["401"] = {**refused, "description": "It lacks the key.", "headers": challenge}
+    said["421"] = {"description": "It is meant for another host."}
+    if operation.unable is not None:
+        said["503"] = _as_json("Not now.", operation.unable, schemas)
+    said["4XX"] = refused
+    said["5XX"] = _as_json("It could not be done.", ErrorEnvelope, schemas)
+    return said
+
+
+def _answer(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    if isinstance(operation.answer, str):
+        return {"description": "Text.", "content": {operation.answer: {"schema": _TEXT}}}
+    said = _as_json("Done.", operation.answer, schemas)
+    if operation.is_streamed:
+        said["content"][EVENT_STREAM] = {"schema": _TEXT}
+    return said
+
+
+def _as_json(description: str, model: type[BaseModel], schemas: _Schemas) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {_JSON: {"schema": schemas[model, "serialization"]}},
+    }
