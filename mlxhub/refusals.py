@@ -152,3 +152,21 @@ class GenerationFailed(RequestError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"Generation failed: {reason}")
         self.reason = reason
+
+
+class OutboundRefused(RequestError):
+    """Asking again changes nothing. `host` is None where the URL itself is at fault."""
+
+    def __init__(self, host: str | None, reason: str) -> None:
+        super().__init__(f"{host or 'This URL'} is not used: {reason}")
+        self.host = host
+        self.reason = reason
+
+
+class OutboundFailed(RequestError):
+    """Another time it may go well."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"{host} gave no usable answer: {reason}")
+        self.host = host
+        self.reason = reason

@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from mlxhub.core.addresses import Address, is_name, may_connect, may_look_up
-from mlxhub.errors import RequestError
+from mlxhub.refusals import OutboundFailed, OutboundRefused
 
 MAX_URL_CHARACTERS = 4096
 # ASCII without controls, spaces and the backslash, which parsers read differently.
@@ -22,24 +22,6 @@ _PLAIN = re.compile(r"[!-\[\]-~]+")
 _PORTS = frozenset({80, 443})
 
 Resolve = Callable[[str], Awaitable[Collection[Address]]]
-
-
-class OutboundRefused(RequestError):
-    """Asking again changes nothing. `host` is None where the URL itself is at fault."""
-
-    def __init__(self, host: str | None, reason: str) -> None:
-        super().__init__(f"{host or 'This URL'} is not used: {reason}")
-        self.host = host
-        self.reason = reason
-
-
-class OutboundFailed(RequestError):
-    """Another time it may go well."""
-
-    def __init__(self, host: str, reason: str) -> None:
-        super().__init__(f"{host} gave no usable answer: {reason}")
-        self.host = host
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
     refusals.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),
     refusals.Draining: HttpError(503, "server_error", "shutting_down"),
+    refusals.OutboundRefused: HttpError(400, "invalid_request_error", "url_refused"),
+    refusals.OutboundFailed: HttpError(400, "invalid_request_error", "url_not_fetched"),
     refusals.GenerationFailed: HttpError(500, "server_error", "generation_failed"),
     errors.LockTimeout: HttpError(409, "server_error", "hub_is_changing"),
     errors.OpenAddress: HttpError(409, "invalid_request_error", "open_address"),

@@ -46,7 +46,7 @@ class HubFacts:
     def now(self) -> dict[str, Any]:
         """Nothing in it changes by itself, or because it is asked for."""
         status = self._status()
-        lasting = ("process", "pid", "restarts", "memory", "started_at", "last_activity_at", "error")
+        lasting = ("process", "pid", "restarts", "memory", "in_flight", "error")
         return {
             "controller": (status["controller"]["pid"], status["controller"]["started_at"]),
             "models": {each["name"]: {key: each[key] for key in lasting} for each in status["models"]},

@@ -53,6 +53,7 @@ class Answers:
         self.statuses: dict[tuple[str, str], set[int]] = {}
         self._page = page
         self._urls: dict[str, str] = {}
+        self._early: dict[str, list[int]] = {}
         # Playwright tells of what reached a page; the protocol also of what was refused before that, but not
         # of all frames.
         context.on("response", self._on_response)
@@ -78,10 +79,17 @@ class Answers:
             self._add(refused[1].replace("ws:", "http:", 1), int(refused[2]))
 
     def _on_sent(self, event: dict[str, Any]) -> None:
-        self._urls[event["requestId"]] = event["request"]["url"]
+        url = event["request"]["url"]
+        self._urls[event["requestId"]] = url
+        for status in self._early.pop(event["requestId"], []):
+            self._add(url, status)
 
     def _on_answered(self, event: dict[str, Any]) -> None:
-        self._add(self._urls.get(event["requestId"], ""), event["statusCode"])
+        # It is told of by another process than the request, so it may come first.
+        if url := self._urls.get(event["requestId"]):
+            self._add(url, event["statusCode"])
+        else:
+            self._early.setdefault(event["requestId"], []).append(event["statusCode"])
 
     def _add(self, url: str, status: int) -> None:
         parts = urlsplit(url)

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from mlxhub.clients.outbound import (
     Outbound,
-    OutboundFailed,
     OutboundLimits,
-    OutboundRefused,
     OutboundRules,
     SystemResolver,
     addresses_of_this_machine,
 )
+from mlxhub.refusals import OutboundFailed, OutboundRefused
 from tests.fakes.hostile import (
     HOME,
     HOST,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub.clients.outbound import Outbound, OutboundFailed, OutboundLimits, OutboundRefused, OutboundRules
+from mlxhub.clients.outbound import Outbound, OutboundLimits, OutboundRules
+from mlxhub.refusals import OutboundFailed, OutboundRefused
 from tests.fakes.hostile import (
     CERTIFICATE,
     HOME,
