@@ -103,6 +103,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._most_untaken = max(self._most_untaken, untaken)
 
     def _refuse_late(self, now: float) -> None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            # What comes while an answer is on its way, a stray line end perhaps, has until after it.
+            if self._head_since is not None:
+                self._head_since = now
+            return
         body_seconds = self._limits.body_seconds + self._body_bytes / 1e6
         if _is_over(self._head_since, now, self._limits.head_seconds):
             self._refuse(RequestTooSlow("head", self._limits.head_seconds))

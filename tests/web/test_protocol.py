@@ -19,7 +19,7 @@ H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: A
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the method and the body, and with more than any buffer holds to `/flood`."""
+    """Answers with the method and the body; `/slow` late, `/flood` with more than any buffer holds."""
     if scope["type"] == "lifespan":
         while True:
             await send({"type": f"{(await receive())['type']}.complete"})
@@ -29,6 +29,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         body += message.get("body", b"")
         if not message.get("more_body", False):
             break
+    if scope["path"] == "/slow":
+        await asyncio.sleep(1.5)
     if scope["path"] == "/flood":
         body = b"x" * FLOOD_BYTES
     length = b"%d" % len(body)
@@ -90,6 +92,13 @@ async def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
     async with served() as connection:
         connection.say(*(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\n%d" % number for number in range(9)))
         assert [await connection.answer() for _ in range(9)] == [(200, b"POST %d" % n) for n in range(9)]
+
+
+async def test_what_comes_during_an_answer_does_not_end_it_and_has_its_own_time_after_it() -> None:
+    async with served(Limits(head_seconds=0.5)) as connection:
+        connection.say(b"GET /slow HTTP/1.1\r\n\r\n", b"GET / HT")
+        assert await connection.answer() == (200, b"GET ")
+        assert (await connection.answer())[0] == 408
 
 
 async def test_a_head_of_any_size_below_the_limit_may_come_with_a_large_body() -> None:

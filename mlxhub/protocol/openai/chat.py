@@ -14,7 +14,7 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
 class ContentPart(Lenient):
-    type: str
+    type: str = Field(json_schema_extra={"enum": ["text"]})
     text: str | None = None
 
 
@@ -51,7 +51,7 @@ class Tool(Lenient):
 
 
 class ResponseFormat(Lenient):
-    type: str
+    type: str = Field(json_schema_extra={"enum": ["text"]})
 
 
 class ChatTemplateOptions(Lenient):
@@ -62,10 +62,10 @@ class ChatRequest(SamplingFields):
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_completion_tokens: int | None = Field(None, ge=1)
     tools: list[Tool] | None = Field(None, max_length=MAX_TOOLS)
-    tool_choice: str | dict[str, Any] | None = None
+    tool_choice: str | dict[str, Any] | None = Field(None, json_schema_extra={"enum": ["auto", "none", None]})
     response_format: ResponseFormat | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
+    logprobs: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
+    top_logprobs: int | None = Field(None, json_schema_extra={"enum": [0, None]})
     chat_template_kwargs: ChatTemplateOptions | None = None
 
     @property

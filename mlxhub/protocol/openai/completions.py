@@ -15,10 +15,10 @@ Text = Annotated[str, Field(min_length=1)]
 
 class CompletionRequest(SamplingFields):
     prompt: Text | Tokens | Annotated[list[Text] | list[Tokens], Field(min_length=1, max_length=MAX_PROMPTS)]
-    echo: bool | None = None
-    suffix: str | None = None
-    best_of: int | None = Field(None, ge=1)
-    logprobs: int | None = None
+    echo: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
+    suffix: str | None = Field(None, json_schema_extra={"enum": ["", None]})
+    best_of: int | None = Field(None, ge=1, description="As `n`, or not at all.")
+    logprobs: int | None = Field(None, json_schema_extra={"enum": [None]})
 
     @property
     def prompts(self) -> list[str | list[int]]:
