@@ -144,6 +144,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._resuming:
             return
         super().on_message_begin()
+        if self._head_since is None:  # it came in one piece with the end of the request before it
+            self._head_since = self.loop.time()
         if self.from_owner:
             self.scope[FROM_OWNER] = True  # type: ignore[literal-required]  # servers may add keys
 
