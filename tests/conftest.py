@@ -20,6 +20,7 @@ SEED = os.environ.setdefault("MLXHUB_TEST_SEED", str(secrets.randbelow(1000)))
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="run tests/browser too; it needs Chromium")
     parser.addoption("--story-seeds", type=int, default=1, help="draws of each way launchd goes wrong")
+    parser.addoption("--all-mutations", action="store_true", help="remove each defence there is, in turn")
     # Those of tests/conformance: pytest must know them before it looks there.
     group = parser.getgroup("conformance", "the scenarios of tests/conformance")
     group.addoption("--seeds", type=int, default=10, help="how many seeds of the stand-in they run against")

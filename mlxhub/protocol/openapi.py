@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue, models_json_schema
@@ -11,9 +11,17 @@ from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue, models_json_sc
 from mlxhub.core.access import Body, Need, Route, RouteTable
 from mlxhub.protocol.errors import ErrorEnvelope
 
-EVENT_STREAM = "text/event-stream"
+# A model, and whether it is sent to us or by us.
+_Used: TypeAlias = tuple[type[BaseModel], JsonSchemaMode]
+_Schemas: TypeAlias = Mapping[_Used, JsonSchemaValue]
 _JSON = "application/json"
 _TEXT: JsonSchemaValue = {"type": "string"}
+_EVENT: JsonSchemaValue = {
+    "type": "object",
+    "description": "One event of the stream: `data` is a chunk as JSON, an error as JSON, or [DONE].",
+    "properties": {"data": {"type": "string"}},
+    "required": ["data"],
+}
 _SECURITY: dict[Need, list[dict[str, list[str]]]] = {
     Need.NOTHING: [],
     Need.API_WHERE_REQUIRED: [{"api_key": []}, {}],
@@ -32,8 +40,8 @@ class Operation:
 
     `answer` of 200 is a model, as JSON, or text of a media type. `asks`: the body, where it is more than an
     object. `is_streamed`: where the request says so, the answer comes as events. `unable`: what 503 answers,
-    where that is no error. `query` and `path` are JSON Schemas by parameter; a segment of the path is any text
-    where nothing is said.
+    where that is no error. `query` and `path` are JSON Schemas by parameter; a parameter of the path of which
+    nothing is said is any text.
     """
 
     summary: str
@@ -63,22 +71,15 @@ def make_openapi(
     }
 
 
-_Schemas = Mapping[tuple[type[BaseModel], JsonSchemaMode], JsonSchemaValue]
-
-
 def _schemas(operations: list[Operation]) -> tuple[_Schemas, dict[str, Any]]:
     """A reference to each model as it is asked or answered, and what they refer to."""
-    references, definitions = models_json_schema(
-        sorted(
-            {(ErrorEnvelope, "serialization"), *_models(operations)},
-            key=lambda each: (each[0].__name__, each[1]),
-        ),
-        ref_template="#/components/schemas/{model}",
-    )
-    return references, definitions.get("$defs", {})
+    used: set[_Used] = {(ErrorEnvelope, "serialization"), *_models(operations)}
+    models = sorted(used, key=lambda each: (each[0].__name__, each[1]))
+    references, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    return {each: references[each] for each in models}, definitions["$defs"]
 
 
-def _models(operations: list[Operation]) -> Iterator[tuple[type[BaseModel], JsonSchemaMode]]:
+def _models(operations: list[Operation]) -> Iterator[_Used]:
     for operation in operations:
         if operation.asks is not None:
             yield operation.asks, "validation"
@@ -128,7 +129,7 @@ def _answer(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
         return {"description": "Text.", "content": {operation.answer: {"schema": _TEXT}}}
     said = _as_json("Done.", operation.answer, schemas)
     if operation.is_streamed:
-        said["content"][EVENT_STREAM] = {"schema": _TEXT}
+        said["content"]["text/event-stream"] = {"schema": _EVENT}
     return said
 
 

@@ -1,6 +1,7 @@
 """Two live hubs of real processes, and what must hold of them after every attack."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from mlxhub.demo import model_directory
 from mlxhub.files.keys import current_key
 from tests.attacks.line import ANSWER_SECONDS, Line, require_harmless
 from tests.attacks.place import CHAT, COMPLETIONS, Place, Program, ask, chat, completion, post
@@ -17,6 +19,7 @@ from tests.eventually import eventually
 from tests.stories.conftest import LiveHub, make_hub
 
 DEMO = "{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}"
+# Its process starts when it is asked for.
 QUIET = "{name: quiet, model_path: 'builtin:demo', default: false}"
 # What a process may keep of everything that was thrown at it.
 GROWTH_BYTES = 50_000_000
@@ -69,16 +72,18 @@ def places_of(hub: LiveHub, *, keys_required: bool) -> list[Place]:
     return [Place(program, port, api, admin, own, keys_required) for program, port in ports.items()]
 
 
-def _start(directory: Path, api_key: str) -> LiveHub:
+def _start(directory: Path, api_key: str, *models: str) -> LiveHub:
     """Loaded and warm, so that what an attack leaves behind is told from what any use does."""
     hub = make_hub(directory)
-    hub.write(DEMO, QUIET, api_key=api_key)
+    hub.write(DEMO, *models, api_key=api_key)
     hub.ok("install")
     places = places_of(hub, keys_required=api_key == "required")
     for place in places:
         for stream in (False, True):
             for path, sent in ((CHAT, chat(stream=stream)), (COMPLETIONS, completion(stream=stream))):
                 assert exchange(place.port, post(place, path, sent), 60).answer.status == 200
+        # Any large request leaves some of what it needed with the process, and the next one uses that again.
+        assert exchange(place.port, post(place, CHAT, chat(user="x" * 10_000_000)), 60).answer.status == 200
     before = {place.program: memory_of(own_pid(place)) for place in places}
     (directory / "memory.json").write_text(json.dumps(before))
     return hub
@@ -104,8 +109,24 @@ def open_targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Prog
 def locked_targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Program, Target]]:
     """hub.yaml says `api_key: required`."""
     directory = place_of(tmp_path_factory, "required")
-    with shared_hub(directory, lambda root: _start(root, "required")) as hub:
+    coded = f"{{name: coded, model_path: {json.dumps(str(directory / 'coded'))}, default: false}}"
+
+    def start(root: Path) -> LiveHub:
+        make_coded_model(root)
+        return _start(root, "required", QUIET, coded)
+
+    with shared_hub(directory, start) as hub:
         yield _targets(directory, hub, keys_required=True)
+
+
+def make_coded_model(directory: Path) -> None:
+    """The demo model with a tokenizer of its own, whose code would leave a trace beside it."""
+    coded = directory / "coded"
+    shutil.copytree(model_directory(), coded, dirs_exist_ok=True)
+    (coded / "own.py").write_text(f"open({str(directory / 'trace')!r}, 'w')\n")
+    settings = coded / "tokenizer_config.json"
+    said = {"auto_map": {"AutoTokenizer": [None, "own.Tokenizer"]}}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | said))
 
 
 @pytest.fixture(params=Program)
@@ -116,3 +137,11 @@ def target(request: pytest.FixtureRequest, open_targets: dict[Program, Target]) 
 @pytest.fixture(params=Program)
 def locked_target(request: pytest.FixtureRequest, locked_targets: dict[Program, Target]) -> Target:
     return locked_targets[request.param]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LiveHub]:
+    """One more, of which nothing is installed yet."""
+    hub = make_hub(tmp_path)
+    yield hub
+    hub.remove()

@@ -1,4 +1,4 @@
-"""What the OpenAPI documents promise holds on the wire, for good and for bad requests, with a key and without."""
+"""What the OpenAPI documents promise holds on the wire: good requests and bad, with a key and without."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from mlxhub.controller.openapi import controller_openapi
 from mlxhub.worker.openapi import worker_openapi
@@ -23,7 +24,7 @@ MOST_TOKENS = 4
 
 Targets = dict[Program, Target]
 deterministic = settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,
@@ -32,20 +33,26 @@ deterministic = settings(
 
 
 def load(document: dict[str, Any]) -> Any:
-    schema = schemathesis.openapi.from_dict(document, config=SchemathesisConfig())
+    # What is unknown in a query or a body is ignored, as OpenAI's clients need it.
+    config = SchemathesisConfig.from_dict({"generation": {"allow-extra-parameters": False}})
+    schema = schemathesis.openapi.from_dict(document, config=config)
     schema.hook("map_body")(towards_the_model)
     return schema
 
 
 def towards_the_model(_context: object, body: Any) -> Any:
-    """Most of what is random names no model, and most texts are answered at length."""
+    """What is random names no model, or is answered at length; and some faults no document can rule out."""
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
         return body
-    changed = body | {"model": "demo" if len(body["model"]) < 8 else body["model"]}
+    changed = {name: whole(value) for name, value in body.items()}
+    if len(body["model"]) < 8:
+        changed["model"] = "demo"
     for limit in ("max_tokens", "max_completion_tokens"):
-        given = body.get(limit)
+        given = changed.get(limit)
         if given is None or (type(given) is int and given > MOST_TOKENS):
             changed[limit] = MOST_TOKENS
+    if type(changed.get("best_of")) is int:
+        changed["best_of"] = changed.get("n") or 1
     if isinstance(biases := body.get("logit_bias"), dict):
         changed["logit_bias"] = {in_vocabulary(token): bias for token, bias in biases.items()}
     if isinstance(prompt := body.get("prompt"), list):
@@ -53,16 +60,21 @@ def towards_the_model(_context: object, body: Any) -> Any:
     return changed
 
 
+def whole(value: Any) -> Any:
+    """JSON Schema takes 3.0 for an integer; OpenAI's API and ours do not."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def in_vocabulary(part: Any) -> Any:
-    match part:
+    match whole(part):
         case bool():
             return part
-        case int() if part >= 0:
-            return part % VOCABULARY
-        case str() if part.isdecimal() and len(part) < 10:
-            return str(int(part) % VOCABULARY)
-        case list():
-            return [in_vocabulary(each) for each in part]
+        case int(token) if token >= 0:
+            return token % VOCABULARY
+        case str(token) if token.isdecimal() and len(token) < 10:
+            return str(int(token) % VOCABULARY)
+        case list(parts):
+            return [in_vocabulary(each) for each in parts]
         case _:
             return part
 
@@ -105,9 +117,15 @@ def test_a_worker_without_a_key(case: Any, open_targets: Targets, session: reque
 
 def call(case: Any, target: Target, session: requests.Session, authorization: str = "") -> None:
     name, _, value = authorization.partition(": ")
-    case.call_and_validate(
-        base_url=f"http://{target.place.host}",
-        session=session,
-        headers={name: value} if name else {},
-        timeout=ANSWER_SECONDS,
+    headers = {name: value} if name else {}
+    response = case.call(
+        base_url=f"http://{target.place.host}", session=session, headers=headers, timeout=ANSWER_SECONDS
+    )
+    # Nor does a document know how much text a model holds.
+    is_too_long = b'"context_length_exceeded"' in response.content
+    case.validate_response(
+        response,
+        headers=headers,
+        excluded_checks=[positive_data_acceptance] if is_too_long else [],
+        transport_kwargs={"session": session, "timeout": ANSWER_SECONDS},
     )

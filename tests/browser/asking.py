@@ -37,9 +37,6 @@ class HubFacts:
     def act(self, model: str, action: str) -> None:
         self._post(f"/hub/models/{model}/{action}")
 
-    def reload(self) -> None:
-        self._post("/hub/reload")
-
     def model(self, name: str) -> Any:
         return next(model for model in self._status()["models"] if model["name"] == name)
 

@@ -33,7 +33,6 @@ const ELEMENTS = {
   stylesheet: (url) => ["link", { rel: "stylesheet", href: url }],
   prefetch: (url) => ["link", { rel: "prefetch", href: url }],
   video: (url) => ["video", { src: url, preload: "auto" }],
-  object: (url) => ["object", { data: url }],
 };
 
 const BEACONS = {
@@ -107,10 +106,10 @@ function byBeacon(url, body) {
   return null;
 }
 
-// {attack: what was learned} of everything against one address.
-async function attackOne(url) {
+// {attack: what was learned} of everything against one address. Frames are dear, so only the address's own method
+// is tried in them.
+async function attackOne({ url, method }) {
   const trials = {
-    frame: byFrame((frame) => { frame.src = named(url, "frame"); }),
     events: byChannel(new EventSource(named(url, "events"))),
     socket: byChannel(new WebSocket(named(url, "socket").replace("http:", "ws:"))),
   };
@@ -118,23 +117,25 @@ async function attackOne(url) {
   for (const [attack, make] of Object.entries(ELEMENTS)) trials[attack] = byElement(make(named(url, attack)));
   for (const [attack, body] of Object.entries(BEACONS)) trials[attack] = byBeacon(named(url, attack), body);
   for (const [attack, properties] of Object.entries(FORMS)) {
+    if (properties.method !== method) continue;
     trials[attack] = byFrame((frame) => sendForm(url, attack, { ...properties, target: frame.name }));
   }
+  if (method === "GET") {
+    trials.frame = byFrame((frame) => { frame.src = named(url, "frame"); });
+    trials.object = byElement(["object", { data: named(url, "object") }]);
+  }
   const learned = await Promise.all(Object.values(trials));
-  return Object.fromEntries(Object.keys(trials).map((attack, place) => [attack, learned[place]]));
+  return Object.keys(trials).map((attack, place) => ({ attack, url, learned: learned[place] }));
 }
 
-// {address: {attack: what was learned}}
-async function attack(urls) {
-  const learned = await Promise.all(urls.map(attackOne));
-  return Object.fromEntries(urls.map((url, place) => [url, learned[place]]));
+async function attack(targets) {
+  return (await Promise.all(targets.map(attackOne))).flat();
 }
 
 // Each in a tab of its own.
-function followLinks(urls) {
-  for (const url of urls) append("a", { href: named(url, "link"), target: "_blank", rel: "opener" }).click();
-}
-
-function postInTabs(urls) {
-  for (const url of urls) sendForm(url, "post-in-tab", { method: "POST", target: "_blank" });
+function openTabs(targets) {
+  for (const { url, method } of targets) {
+    append("a", { href: named(url, "link"), target: "_blank", rel: "opener" }).click();
+    if (method === "POST") sendForm(url, "post-in-tab", { method, target: "_blank" });
+  }
 }

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.asking import HubFacts, Keys
 from tests.browser.attacker import Attacker, serve_attacks
@@ -26,6 +26,7 @@ ARGUMENTS = (
     "--disable-features=LocalNetworkAccessChecks",
 )
 WAIT_MS = 20_000
+expect.set_options(timeout=WAIT_MS)
 ALERT = "<img src=x onerror=alert({})>"
 MODELS = (
     f"{{name: demo, model_path: 'builtin:demo', aliases: ['{ALERT.format(1)}']}}",

@@ -11,10 +11,14 @@ MAX_PROMPTS = 64
 
 Tokens = Annotated[list[TokenId], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
+# pydantic writes the lengths of a union as those of a text.
+_SEVERAL = Field(
+    min_length=1, max_length=MAX_PROMPTS, json_schema_extra={"minItems": 1, "maxItems": MAX_PROMPTS}
+)
 
 
 class CompletionRequest(SamplingFields):
-    prompt: Text | Tokens | Annotated[list[Text] | list[Tokens], Field(min_length=1, max_length=MAX_PROMPTS)]
+    prompt: Text | Tokens | Annotated[list[Text] | list[Tokens], _SEVERAL]
     echo: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
     suffix: str | None = Field(None, json_schema_extra={"enum": ["", None]})
     best_of: int | None = Field(None, ge=1, description="As `n`, or not at all.")

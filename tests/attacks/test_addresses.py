@@ -1,0 +1,131 @@
+"""A17, A18 and A29: nobody else reaches the hub, and nobody else is taken for a part of it."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.attacks.conftest import Target
+from tests.attacks.line import require_nothing_told
+from tests.attacks.place import CHAT, Program, chat, post
+from tests.attacks.raw import Answer, exchange
+from tests.stories.conftest import LiveHub, make_hub
+
+PROMPT = "a prompt that no stranger may read"
+START_SECONDS = 60
+
+
+def outward_address() -> str:
+    """Of this machine, for others; without a network, one that it does not have."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "192.0.2.2"
+        return str(probe.getsockname()[0])
+
+
+OPEN_HOSTS = ("0.0.0.0", "::", outward_address())
+
+
+def require_nothing_started(hub: LiveHub) -> None:
+    assert hub.processes() == []
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", hub.port)) != 0
+
+
+@pytest.mark.parametrize("host", OPEN_HOSTS, ids=["IPv4", "IPv6", "LAN"])
+def test_a17_an_address_for_others_without_a_key_is_refused_before_anything_is_bound(
+    tmp_path: Path, host: str
+) -> None:
+    hub = make_hub(tmp_path)
+    hub.write("{name: demo, model_path: 'builtin:demo'}", host=f"'{host}'")
+    done = hub.run("install")
+    assert done.returncode == 1
+    assert "host: other machines reach this address, so add `api_key: required`" in done.stderr
+    assert "Traceback" not in done.stderr
+    require_nothing_started(hub)
+
+
+@pytest.mark.parametrize("host", OPEN_HOSTS, ids=["IPv4", "IPv6", "LAN"])
+def test_a17_nor_does_the_command_line_open_what_hub_yaml_keeps_shut(tmp_path: Path, host: str) -> None:
+    hub = make_hub(tmp_path)
+    done = hub.run("controller", "--host", host)
+    assert done.returncode == 1
+    assert f"other machines reach {host}, so say `api_key: required` in hub.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+    require_nothing_started(hub)
+
+
+def test_a18_every_socket_of_a_hub_is_on_loopback(target: Target) -> None:
+    """Of the supervisor's too."""
+    listening = [
+        connection.laddr.ip
+        for process in target.hub.processes()
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN or connection.type is socket.SOCK_DGRAM
+    ]
+    assert len(listening) >= 2
+    assert set(listening) == {"127.0.0.1"}
+
+
+class Stranger:
+    """Answers 200 to whatever it is asked, and keeps it."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.heard = b""
+        self._listener = listener
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            while chunk := connection.recv(65_536):
+                self.heard += chunk
+                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+
+
+@contextlib.contextmanager
+def stranger_on(port: int) -> Iterator[Stranger]:
+    listener = socket.create_server(("127.0.0.1", port))
+    stranger = Stranger(listener)
+    thread = threading.Thread(target=stranger.serve)
+    thread.start()
+    try:
+        yield stranger
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+def test_a29_a_stranger_on_a_models_port_learns_nothing(locked_targets: dict[Program, Target]) -> None:
+    target = locked_targets[Program.CONTROLLER]
+    place = target.place
+    request = post(place, CHAT, chat(model="quiet", messages=[{"role": "user", "content": PROMPT}]))
+
+    def ask_quiet() -> Answer:
+        return exchange(place.port, request, START_SECONDS).answer
+
+    with stranger_on(target.hub.model("quiet")["port"]) as stranger:
+        for _ in range(2):
+            answer = ask_quiet()
+            assert (answer.status, answer.error["code"]) == (503, "port_held")
+            require_nothing_told(answer, place, str(target.hub.home), "pytest")  # nor who the stranger is
+        said = stranger.heard.lower()
+        for never in (PROMPT, place.api, place.admin, place.own, "bearer", "messages", "POST"):
+            assert never.lower().encode() not in said
+        view = target.hub.model("quiet")
+        assert view["process"] == "failed"
+        assert f"Port {view['port']} is held by pid {os.getpid()}" in view["error"]
+    assert ask_quiet().status == 200
+    target.require_unharmed()

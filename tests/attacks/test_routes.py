@@ -1,0 +1,76 @@
+"""A11: every route of both programs has its row, and every row its route."""
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+
+from mlxhub.controller.access import TABLE as CONTROLLER_TABLE
+from mlxhub.controller.app import ROUTED, Controller
+from mlxhub.core.access import Need, RouteTable
+from mlxhub.core.config import WorkerSettings
+from mlxhub.worker.access import TABLE as WORKER_TABLE
+from mlxhub.worker.app import build_app
+from mlxhub.worker.model_service import ModelService
+from tests.attacks.place import ROUTES, Program
+from tests.controller.hub import running_hub
+from tests.worker.fake_engine import FakeEngine
+
+TABLES = {Program.CONTROLLER: CONTROLLER_TABLE, Program.WORKER: WORKER_TABLE}
+
+
+def worker_app() -> Starlette:
+    settings = WorkerSettings(name="demo", model_path="x", port=1)
+    return build_app(ModelService(settings, FakeEngine(), lambda: None), "g")
+
+
+def framework_of(controller: Controller) -> FastAPI:
+    """Behind the guard and the fork between framework and forwarder, which is a closure."""
+    fork = controller.app._app._app  # type: ignore[attr-defined]
+    parts = inspect.getclosurevars(fork).nonlocals.values()
+    (framework,) = [part for part in parts if isinstance(part, FastAPI)]
+    return framework
+
+
+def declared(routes: Iterable[BaseRoute], prefix: str = "") -> set[tuple[str, str]]:
+    found: set[tuple[str, str]] = set()
+    for route in routes:
+        if isinstance(route, Route):
+            found |= {(method, prefix + route.path) for method in route.methods or () if method != "HEAD"}
+        else:
+            # FastAPI keeps a router that was included as it was.
+            assert type(route).__name__ == "_IncludedRouter", f"a kind of route unknown to this test: {route}"
+            found |= declared(route.original_router.routes, prefix + route.include_context.prefix)
+    return found
+
+
+def needs(table: RouteTable) -> dict[tuple[str, str], Need]:
+    return {(route.method, route.path): route.need for route in table.routes}
+
+
+def test_every_route_of_the_worker_is_published_and_none_besides() -> None:
+    assert declared(worker_app().routes) == ROUTES[Program.WORKER].keys()
+
+
+@pytest.mark.anyio
+async def test_every_route_of_the_controller_is_published_and_none_besides(tmp_path: Path) -> None:
+    async with running_hub(tmp_path) as running:
+        routes = declared(framework_of(running.controller).routes)
+    assert routes | {("POST", path) for path in ROUTED} == ROUTES[Program.CONTROLLER].keys()
+
+
+@pytest.mark.parametrize("program", Program)
+def test_the_guard_asks_for_what_is_published(program: Program) -> None:
+    asked = {route: need.value for route, need in needs(TABLES[program]).items()}
+    assert asked == {route: shown.value for route, shown in ROUTES[program].items()}
+
+
+@pytest.mark.parametrize("program", Program)
+def test_what_changes_something_takes_json_and_only_the_shell_is_a_page(program: Program) -> None:
+    for route in TABLES[program].routes:
+        assert (route.method == "POST") == (route.body.value != "none"), route
+        assert route.is_page == (route.path == "/hub"), route

@@ -1,0 +1,118 @@
+"""A body that two readers could take for two different ones is refused."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mlxhub.refusals import InvalidRequest
+from mlxhub.worker.routes.bodies import parse_model
+
+LONG = "k" * 300
+
+
+class Anything(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    model: Any = None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"model": "a", "model": "b"}',
+        '{"model": "a", "model": "a"}',
+        '{"model": "a", "mod\\u0065l": "b"}',
+        '{"model" \n\t: "a", "x": {}, "model":"b"}',
+        '{"model": "a", "x": [1, {"y": {"z": 1, "z": 2}}]}',
+        '{"x": {"y": 1}, "model": "a", "x": 2}',
+        '{"": 1, "": 2}',
+        f'{{"{LONG}": 1, "{LONG}" : 2}}',
+        '{"\\"": 1, "\\"": 2}',
+        '{"\\ud83d\\ude00": 1, "\\ud83d\\ude00": 2}',
+    ],
+)
+def test_a_key_that_comes_twice_is_refused(body: str) -> None:
+    with pytest.raises(InvalidRequest, match="has a key twice"):
+        parse_model(body.encode(), Anything)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"model": "a"}',
+        '{"model": {"model": {"model": "model"}}}',
+        '{"model": [{"a": 1}, {"a": 1}], "a": 1}',
+        '{"model": "model", "x": "model:", "y": "{\\"x\\": 1, \\"x\\": 2}"}',
+        f'{{"model": "{LONG}", "x": "{LONG}", "{LONG}": 1}}',
+    ],
+)
+def test_the_same_text_elsewhere_is_no_second_key(body: str) -> None:
+    assert parse_model(body.encode(), Anything).model == json.loads(body)["model"]
+
+
+def test_an_object_has_ten_thousand_keys_at_most() -> None:
+    def body(keys: int) -> bytes:
+        return json.dumps({"model": {str(key): 1 for key in range(keys)}}).encode()
+
+    assert len(parse_model(body(10_000), Anything).model) == 10_000
+    with pytest.raises(InvalidRequest, match="more than 10000 keys"):
+        parse_model(body(10_001), Anything)
+
+
+class _Twice(Exception):
+    pass
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise _Twice
+
+
+# Few keys, so that they meet; each may be written in two ways.
+_keys = st.sampled_from(['"a"', '"\\u0061"', '"b"', '"a:"', '"{"', '"\\\\"', '"\\""', f'"{LONG}"'])
+_scalars = st.sampled_from(["1", "null", "-1.5e3", '""', '"a"', '"{\\"a\\": 1}"', '"}"'])
+_spaces = st.sampled_from(["", " ", "\n\t "])
+
+
+def _objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    members = st.lists(st.tuples(_keys, _spaces, values).map(lambda each: f"{each[0]}{each[1]}:{each[2]}"))
+    return members.map(lambda each: "{" + ",".join(each) + "}")
+
+
+_values = st.recursive(
+    _scalars, lambda inner: _objects(inner) | st.lists(inner).map(lambda each: f"[{','.join(each)}]")
+)
+
+
+@given(_objects(_values))
+@example('{"a":1,"\\u0061":2}')
+def test_it_finds_what_pythons_own_parser_finds(body: str) -> None:
+    try:
+        json.loads(body, object_pairs_hook=_refuse_twice)
+    except _Twice:
+        with pytest.raises(InvalidRequest):
+            parse_model(body.encode(), Anything)
+    else:
+        parse_model(body.encode(), Anything)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x": "\xff"}',
+        b'{"x": "\n"}',
+        b'{"x": 1e}',
+        b'{"x": }',
+        b'{"x": "\\ud800"}',
+        b'{"x": "\\x"}',
+        b"{}}",
+    ],
+)
+def test_what_is_ignored_must_be_json_too(body: bytes) -> None:
+    """What looks for keys goes by that."""
+    with pytest.raises(ValidationError, match="Invalid JSON"):
+        parse_model(body, Anything)
