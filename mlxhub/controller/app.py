@@ -93,12 +93,12 @@ def make_controller(
     api.include_router(health_routes(lambda: observer.has_seen_all))
     api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
     guard = Guard(
-        _by_path(UnexpectedErrors(Forwarder(dispatcher)), api),
+        _by_path(Forwarder(dispatcher), api),
         table=TABLE,
         policy=access_policy(in_use, settings),
         authenticate=authenticator(settings.keys, sessions),
     )
-    app = RequestIdMiddleware(guard)
+    app = RequestIdMiddleware(UnexpectedErrors(guard))
     repairs = Repairs(in_use, observer, operations, clock, repair_every_seconds)
     return Controller(
         app=app, observer=observer, dispatcher=dispatcher, operations=operations, repairs=repairs

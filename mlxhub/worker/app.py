@@ -50,8 +50,8 @@ def build_app(service: ModelService, generation: str) -> Starlette:
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
-            Middleware(Guard, table=TABLE, policy=lambda: policy, authenticate=authenticator(settings)),
             Middleware(UnexpectedErrors),
+            Middleware(Guard, table=TABLE, policy=lambda: policy, authenticate=authenticator(settings)),
         ],
         lifespan=lifespan,
     )

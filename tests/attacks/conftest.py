@@ -19,8 +19,10 @@ from tests.eventually import eventually
 from tests.stories.conftest import LiveHub, make_hub
 
 DEMO = "{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}"
-# Its process starts when it is asked for.
-QUIET = "{name: quiet, model_path: 'builtin:demo', default: false}"
+# Their processes start when they are asked for, each by one test.
+LAZY = [
+    f"{{name: {name}, model_path: 'builtin:demo', default: false}}" for name in ("quiet", "mortal")
+]
 # What a process may keep of everything that was thrown at it.
 GROWTH_BYTES = 50_000_000
 
@@ -113,7 +115,7 @@ def locked_targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Pr
 
     def start(root: Path) -> LiveHub:
         make_coded_model(root)
-        return _start(root, "required", QUIET, coded)
+        return _start(root, "required", *LAZY, coded)
 
     with shared_hub(directory, start) as hub:
         yield _targets(directory, hub, keys_required=True)

@@ -1,10 +1,7 @@
 """A17, A18 and A29: nobody else reaches the hub, and nobody else is taken for a part of it."""
 
-import contextlib
 import os
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -12,12 +9,14 @@ import pytest
 
 from tests.attacks.conftest import Target
 from tests.attacks.line import require_nothing_told
-from tests.attacks.place import CHAT, Program, chat, post
-from tests.attacks.raw import Answer, exchange
+from tests.attacks.place import CHAT, Place, Program, chat, post
+from tests.attacks.raw import exchange
+from tests.attacks.stranger import Stranger, stranger_on
 from tests.stories.conftest import LiveHub, make_hub
 
 PROMPT = "a prompt that no stranger may read"
-START_SECONDS = 60
+# A process comes up first.
+START_SECONDS = 30
 
 
 def outward_address() -> str:
@@ -74,58 +73,44 @@ def test_a18_every_socket_of_a_hub_is_on_loopback(target: Target) -> None:
     assert set(listening) == {"127.0.0.1"}
 
 
-class Stranger:
-    """Answers 200 to whatever it is asked, and keeps it."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        self.heard = b""
-        self._listener = listener
-
-    def serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
-
-    def _answer(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            while chunk := connection.recv(65_536):
-                self.heard += chunk
-                connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+def require_ignorant(stranger: Stranger, place: Place) -> None:
+    heard = stranger.heard.lower()
+    for never in (PROMPT, place.api, place.admin, place.own, "bearer", "messages", "post /v1"):
+        assert never.lower().encode() not in heard, stranger.heard[:2000]
 
 
-@contextlib.contextmanager
-def stranger_on(port: int) -> Iterator[Stranger]:
-    listener = socket.create_server(("127.0.0.1", port))
-    stranger = Stranger(listener)
-    thread = threading.Thread(target=stranger.serve)
-    thread.start()
-    try:
-        yield stranger
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join()
+def request_for(target: Target, model: str) -> bytes:
+    return post(target.place, CHAT, chat(model=model, messages=[{"role": "user", "content": PROMPT}]))
 
 
 def test_a29_a_stranger_on_a_models_port_learns_nothing(locked_targets: dict[Program, Target]) -> None:
     target = locked_targets[Program.CONTROLLER]
-    place = target.place
-    request = post(place, CHAT, chat(model="quiet", messages=[{"role": "user", "content": PROMPT}]))
-
-    def ask_quiet() -> Answer:
-        return exchange(place.port, request, START_SECONDS).answer
-
+    place, request = target.place, request_for(target, "quiet")
     with stranger_on(target.hub.model("quiet")["port"]) as stranger:
         for _ in range(2):
-            answer = ask_quiet()
+            answer = exchange(place.port, request).answer
             assert (answer.status, answer.error["code"]) == (503, "port_held")
             require_nothing_told(answer, place, str(target.hub.home), "pytest")  # nor who the stranger is
-        said = stranger.heard.lower()
-        for never in (PROMPT, place.api, place.admin, place.own, "bearer", "messages", "POST"):
-            assert never.lower().encode() not in said
+        require_ignorant(stranger, place)
         view = target.hub.model("quiet")
         assert view["process"] == "failed"
         assert f"Port {view['port']} is held by pid {os.getpid()}" in view["error"]
-    assert ask_quiet().status == 200
+    assert exchange(place.port, request, START_SECONDS).answer.status == 200
     target.require_unharmed()
+
+
+def test_a29_a_stranger_that_takes_a_dead_workers_port_learns_nothing(
+    locked_targets: dict[Program, Target],
+) -> None:
+    """The hub believes that it serves still: it was looked at a second ago."""
+    target = locked_targets[Program.CONTROLLER]
+    request = request_for(target, "mortal")
+    assert exchange(target.place.port, request, START_SECONDS).answer.status == 200
+    view = target.hub.model("mortal")
+    worker = psutil.Process(view["pid"])
+    worker.kill()
+    worker.wait(START_SECONDS)
+    with stranger_on(view["port"]) as stranger:
+        answer = exchange(target.place.port, request).answer
+        require_ignorant(stranger, target.place)
+        assert answer.status in (502, 503)

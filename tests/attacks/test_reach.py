@@ -1,4 +1,4 @@
-"""A26, A27, A31 and A36: no word of a client's, or of a model's, makes a program open a file or a connection."""
+"""A26, A27, A31 and A36: no client's word, nor a model's, opens a file or a connection."""
 
 import contextlib
 import errno
@@ -19,8 +19,8 @@ START_SECONDS = 60
 
 # Each is 127.0.0.1, as one resolver or another reads it.
 HOME_ADDRESSES = (
-    "127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "0.0.0.0", "localhost", "[::1]", "[::]",
-    "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "127。0。0。1",
+    "127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0", "0.0.0.0", "localhost", "[::1]",
+    "[::]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "127。0。0。1",
 )  # fmt: skip
 URLS = (
     *(f"http://{address}:{{port}}/a.png" for address in HOME_ADDRESSES),

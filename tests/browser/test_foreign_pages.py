@@ -70,9 +70,11 @@ def test_a_page_of_another_origin_learns_nothing_and_changes_nothing(
     page.goto(attacker.page(page_host, sandboxed=sandboxed))
     answers = Answers(context, page)
     trials = page.evaluate("targets => attack(targets)", all_targets(hub, facts, hub_host))
-    answers.await_all({(trial["attack"], trial["url"]) for trial in trials})
+    made = {(trial["attack"], trial["url"]) for trial in trials}
+    answers.wait_for(made)
     assert {trial["learned"] for trial in trials} == {None}
     assert answers.all_statuses() == {403}
+    assert set(answers.statuses) == made
     timings = (
         "performance.getEntriesByType('resource').filter(each => each.responseStatus || each.transferSize)"
     )
@@ -90,7 +92,9 @@ def test_a_link_on_another_page_leads_to_the_locked_shell_and_nowhere_else(
     answers = Answers(context, page)
     page.evaluate("targets => openTabs(targets)", aims)
     posts = {("post-in-tab", aim["url"]) for aim in aims if aim["method"] == "POST"}
-    answers.await_all({("link", aim["url"]) for aim in aims} | posts)
+    made = {("link", aim["url"]) for aim in aims} | posts
+    answers.wait_for(made)
+    assert set(answers.statuses) == made
     shell = ("link", f"{hub.url}/hub")
     assert answers.statuses.pop(shell) == {200}
     assert answers.all_statuses() == {403}
@@ -111,10 +115,12 @@ def test_a_name_that_was_pointed_at_this_machine_is_told_nothing(
     answers = Answers(context, page)
     aims = targets("evil.test", port, WORKER if of_worker else CONTROLLER)
     trials = page.evaluate("targets => attack(targets)", aims)
-    answers.await_all({(trial["attack"], trial["url"]) for trial in trials})
+    made = {(trial["attack"], trial["url"]) for trial in trials}
+    answers.wait_for(made)
     # The page is of the same origin, so it may read all: a status, and that there is nothing more.
     assert {trial["learned"] for trial in trials} == {None, "421 ", "frame "}
     assert answers.all_statuses() == {421}
+    assert set(answers.statuses) == made
     with page.expect_response(f"http://evil.test:{port}/hub") as opened:
         page.evaluate("location.assign('/hub')")
     assert opened.value.status == 421
