@@ -283,7 +283,8 @@ class _AnswerTransport:
     __slots__ = ("close", "is_closing", "write")
 
     def __init__(self, transport: asyncio.Transport, end_answer: Callable[[], None]) -> None:
-        self.write = transport.write
+        # uvloop raises where the connection is gone already and nobody was told yet.
+        self.write = lambda data: None if transport.is_closing() else transport.write(data)
         self.is_closing = transport.is_closing
         self.close = end_answer
 

@@ -20,9 +20,7 @@ from tests.stories.conftest import LiveHub, make_hub
 
 DEMO = "{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}"
 # Their processes start when they are asked for, each by one test.
-LAZY = [
-    f"{{name: {name}, model_path: 'builtin:demo', default: false}}" for name in ("quiet", "mortal")
-]
+LAZY = [f"{{name: {name}, model_path: 'builtin:demo', default: false}}" for name in ("quiet", "mortal")]
 # What a process may keep of everything that was thrown at it.
 GROWTH_BYTES = 50_000_000
 

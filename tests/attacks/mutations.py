@@ -119,7 +119,7 @@ class Mutations:
                     case 2:
                         at[key] = [below] * draw.choice((1, 2, 200))
                     case 3:
-                        at[key] = body.get("model", below)
+                        at[key] = "demo"
                     case _:
                         at[key] = _RAW
                 break

@@ -58,8 +58,7 @@ def test_mutated_requests_harm_nobody(hub: LiveHub) -> None:
     assert report.faults[:5] == []
     assert report.requests == REQUESTS
     assert [own_pid(place) for place in places] == pids
-    Path("/tmp/fuzz.log").write_text(logs(hub))
-    assert "Traceback" not in logs(hub)
+    assert errors_logged(hub) == []
     assert max(grown) <= GROWTH_BYTES
     assert [good_answers(place) for place in places] == answers
 
@@ -92,9 +91,12 @@ def good_answers(place: Place) -> list[Any]:
             response = http.post(path, json=bodies[path]) if path in bodies else http.get(path)
             assert response.status_code == 200, response.text
             answer = response.json()
-            answers.append([answer.get(part) for part in ("object", "model", "choices", "usage", "data")])
+            models = [model["id"] for model in answer.get("data", ())]
+            answers.append([models, *(answer.get(part) for part in ("object", "model", "choices", "usage"))])
     return answers
 
 
-def logs(hub: LiveHub) -> str:
-    return "".join(file.read_text(errors="replace") for file in (hub.home / "logs").rglob("*.log"))
+def errors_logged(hub: LiveHub) -> list[str]:
+    """What a person would be told to look at."""
+    logs = (file.read_text(errors="replace") for file in (hub.home / "logs").rglob("*.log"))
+    return [line for log in logs for line in log.splitlines() if " ERROR " in line[:50]]
