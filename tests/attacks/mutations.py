@@ -11,11 +11,9 @@ from tests.attacks.place import CHAT, COMPLETIONS, JSON, Place, Program
 
 _RAW = "@raw@"
 # Of ten requests for tokens one gets some: it is not the model that is tried here.
-_OWN: tuple[dict[str, object], ...] = (
-    {"model": "demo"},
-    *[{"model": "demo", "n": 99}] * 5,
-    *[{"model": "nobody"}] * 4,
-)
+_OWN: list[dict[str, object]] = [{"model": "demo"}]
+_OWN += [{"model": "demo", "n": 99}] * 5
+_OWN += [{"model": "nobody"}] * 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +104,30 @@ class Mutations:
     def _change(self, body: dict[str, Any]) -> str:
         """One place of it; the text that is to stand there, if any is."""
         draw = self.draw
-        at: Any = body
-        while isinstance(at, (dict, list)) and at:
-            key = draw.choice([*at]) if isinstance(at, dict) else draw.randrange(len(at))
-            below = at[key]
-            if not isinstance(below, (dict, list)) or not below or draw.random() < 0.4:
-                match draw.randrange(10):
-                    case 0:
-                        del at[key]
-                    case 1 if isinstance(at, dict):
-                        at[draw.choice(oddities.NAMES)] = below
-                    case 2:
-                        at[key] = [below] * draw.choice((1, 2, 200))
-                    case 3:
-                        at[key] = "demo"
-                    case _:
-                        at[key] = _RAW
-                break
-            at = below
+        if not body:
+            return ""
+        at, key = self._place(body)
+        match draw.randrange(10):
+            case 0:
+                del at[key]
+            case 1 if isinstance(at, dict):
+                at[draw.choice(oddities.NAMES)] = at[key]
+            case 2:
+                at[key] = [at[key]] * draw.choice((1, 2, 200))
+            case 3:
+                at[key] = "demo"
+            case _:
+                at[key] = _RAW
         return self._odd_json()
+
+    def _place(self, at: Any) -> tuple[Any, Any]:
+        """A list or an object somewhere in `at`, and an index or a key of it."""
+        while True:
+            key = self.draw.choice([*at]) if isinstance(at, dict) else self.draw.randrange(len(at))
+            below = at[key]
+            if not isinstance(below, (dict, list)) or not below or self.draw.random() < 0.4:
+                return at, key
+            at = below
 
     def _odd_json(self) -> str:
         if self.draw.random() < 0.001:

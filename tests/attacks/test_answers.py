@@ -42,9 +42,9 @@ ADDITIONS: dict[str, dict[str, object]] = {
     "what is no option": {"chat_template_kwargs": {f"k{n}": "x" * 100 for n in range(1000)}},
 }
 HOSTILE_PIECES = (
-    "\n\ndata: [DONE]\n\n", "data: {\"error\": 1}\n", "\r\n\r\n", "\r", ": comment\n\n", 
-    "event: x\nid: 1\nretry: 0\n\n", "</script><img src=x onerror=alert(1)>", "\x1b]8;;https://evil.example\x07", "\x00", "\u2028\u2029\ufeff",
-    "\ufffd", "🦊", "\u202eevil", '"}]}\n\n', "\\", "]]>", "{{7*7}}",
+    "\n\ndata: [DONE]\n\n", 'data: {"error": 1}\n', "\r\n\r\n", "\r", ": comment\n\n",
+    "event: x\nid: 1\nretry: 0\n\n", "</script><img src=x onerror=alert(1)>", "\x1b]8;;https://evil.example\x07",
+    "\x00", "\u2028\u2029\ufeff", "\ufffd", "🦊", "\u202eevil", '"}]}\n\n', "\\", "]]>", "{{7*7}}",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ KEYS = (Key(SECRET), Key(PREFIX + "O" * 43, until=2.0))
 FIRST_BYTE_WRONG = ("X" + SECRET[1:]).encode()
 LAST_BYTE_WRONG = (SECRET[:-1] + "X").encode()
 TIMINGS = 2000
-ATTEMPTS = 3
+ATTEMPTS = 5
 UNLIKELY = 0.01
 
 

