@@ -1,4 +1,4 @@
-"""How good requests fare while slowhttptest holds connections: slow heads (-H), slow bodies (-B), slow reads (-X).
+"""How good requests fare while slowhttptest holds connections: slow heads (-H), bodies (-B) and reads (-X).
 
     .venv/bin/python benchmarks/slow_clients.py                   # 200 connections, 60 s each: nine minutes
     .venv/bin/python benchmarks/slow_clients.py --seconds 15 --json > today.json
@@ -70,14 +70,14 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which("slowhttptest") is None:
         parser.error(INSTALL)
-    rows = []
     with _hub() as ports:
-        for target, port in ports.items():
-            for mode in ("none", *MODES):
-                rows.append(asyncio.run(_measure(Row(target, mode), port, options)))
-    machine = (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    )
+        rows = [
+            asyncio.run(_measure(Row(target, mode), port, options))
+            for target, port in ports.items()
+            for mode in ("none", *MODES)
+        ]
+    load = os.getloadavg()[0]
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {load:.1f}"
     if options.json:
         sys.stdout.write(json.dumps({"machine": machine, "rows": [asdict(row) for row in rows]}) + "\n")
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httptools
 import msgspec
 
-from tests.attacks.mutations import Mutations
+from tests.attacks.mutated_requests import Mutations
 
 # Of a request that came whole: until there is an answer, or an end.
 ANSWER_SECONDS = 30.0

@@ -30,6 +30,10 @@ BROKEN_CHATS: dict[str, bytes] = {
     "half a surrogate for a name": _raw(chat(), "demo", "\\udfff"),
     "a raw surrogate": _raw(chat(), "ping", "\ud800"),
     "a raw NUL": _raw(chat(), "ping", "\x00"),
+    "a key twice": _raw(chat(), '"model": "demo"', '"model": "demo", "model": "nobody"'),
+    "a key twice, written differently": _raw(
+        chat(), '"model": "demo"', '"model": "demo", "mod\\u0065l": "x"'
+    ),
     "depth in a field": _raw(chat(tools=[7777]), "7777", "[" * 100_000 + "]" * 100_000),
     "depth in a field nobody knows": _raw(chat(x=7777), "7777", "[" * 100_000 + "]" * 100_000),
 }
@@ -154,14 +158,6 @@ def _refused(name: str, path: str, sent: object, param: str | None) -> Line:
 
 
 LINES = (
-    # Not refused, but read as one and the same by both programs.
-    Line(
-        "A19 a key twice",
-        _to(CHAT, _raw(chat(), '"model": "demo"', '"model": "demo", "model": "nobody"')),
-        404,
-        "model_not_found",
-        app=True,
-    ),
     *(
         Line(
             f"A19 asked with {name}",

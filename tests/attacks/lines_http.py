@@ -8,6 +8,7 @@ from tests.attacks.place import CHAT, JSON, Place, Program, ask, post
 CHUNKED = "Transfer-Encoding: chunked"
 SMALL_BYTES = 64_000
 LARGE_BYTES = 32_000_000
+HUGE = 20_000_000
 MALFORMED = "malformed_http"
 
 BROKEN_JSON: dict[str, bytes] = {
@@ -131,6 +132,14 @@ def _target(target: str, method: str = "GET") -> Callable[[Place], Iterable[byte
     return lambda place: [ask(place, method, target.format(port=place.port), place.auth)]
 
 
+def _refused_with_a_request_for_a_body(place: Place) -> Iterable[bytes]:
+    """On a connection that the client would like to keep."""
+    hidden = ask(place, "GET", place.secret, place.auth)
+    for headers in ((f"Content-Length: {len(hidden)}",), (CHUNKED,)):
+        head = ask(place, "POST", place.change, JSON, *headers).replace(b"Connection: close\r\n", b"")
+        yield head + (hidden if CHUNKED not in headers else b"%x\r\n%s\r\n0\r\n\r\n" % (len(hidden), hidden))
+
+
 def _too_large(declared: str) -> Callable[[Place], Iterable[bytes]]:
     return lambda place: [ask(place, "POST", place.change, place.auth, JSON, f"Content-Length: {declared}")]
 
@@ -208,10 +217,15 @@ SIZES = (
     Line("A21 100 headers", _get(*["X-A: a"] * 100), 431, "headers_too_large"),
     Line("A21 50,000 headers", _get(*["a: b"] * 50_000), 431, "headers_too_large"),
     Line("A21 headers of 1 KB", _get(*["X-A: " + "a" * 1000] * 40), 431, "headers_too_large"),
-    Line("A21 a header of 20 MB", _get("X-A: " + "a" * 20_000_000), 431, "headers_too_large"),
+    Line(
+        "A21 a header of 20 MB",
+        lambda place: [ask(place, "GET", "/health", "X-A: " + "a" * HUGE)],
+        431,
+        "headers_too_large",
+    ),
     Line("A21 a path of 5 KB", _get(path="/" + "a" * 5000), 414, "uri_too_long"),
     Line("A21 a query of 5 KB", _get(path="/health?" + "a" * 5000), 414, "uri_too_long"),
-    Line("A21 a path of 20 MB", _get(path="/" + "a" * 20_000_000), 414, "uri_too_long"),
+    Line("A21 a path of 20 MB", lambda place: [ask(place, "GET", "/" + "a" * HUGE)], 414, "uri_too_long"),
     Line("A21 empty lines without end", lambda place: [b"\r\n" * 100_000], 431, "headers_too_large"),
     Line("A21 as much as there may be", _get(*["X-A: a"] * 60, "X-B: " + "b" * 30_000, path="/health"), 200),
 )
@@ -234,6 +248,17 @@ LINES = (
     *SIZES,
     *(Line(f"A30 {path[:40]}", _target(path), (404, 400)) for path in NOWHERE),
     Line("A30 a model's name that climbs", _get(path="/v1/models/../../../etc/passwd"), (404, 400), app=True),
+    Line("A20 a refused body is no next request", _refused_with_a_request_for_a_body, 401, "invalid_api_key"),
+    Line(
+        "A30 more than there is of a path",
+        lambda place: [
+            ask(place, "POST", f"/hub/models/demo/{rest}", place.auth, JSON, body=b"{}")
+            for rest in ("stop/x", "stop/", "a/stop", "/stop", "stop%2fx")
+        ],
+        404,
+        "not_found",
+        (Program.CONTROLLER,),
+    ),
     Line("A30 a URL for a path", _target("http://evil.example/hub"), 400, MALFORMED),
     Line("A30 our own URL for a path", _target("http://127.0.0.1:{port}/health"), 400, MALFORMED),
     Line("A30 the server as a whole", _target("*", "OPTIONS"), 400, MALFORMED),

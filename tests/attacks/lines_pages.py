@@ -185,6 +185,7 @@ LINES = (
             "as an object": ("navigate", "object"),
             "fetched": ("cors", "empty"),
             "as an image": ("no-cors", "image"),
+            "by a script": ("no-cors", "document"),
         }.items()
     ),
     Line(

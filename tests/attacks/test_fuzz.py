@@ -17,7 +17,7 @@ import uvloop
 
 from tests.attacks.conftest import memory_of, own_pid, places_of
 from tests.attacks.fuzzing import Report, fuzz, shares
-from tests.attacks.mutations import Mutations, good_requests
+from tests.attacks.mutated_requests import Mutations, good_requests
 from tests.attacks.place import CHAT, COMPLETIONS, Place
 from tests.stories.conftest import LiveHub, make_hub
 

@@ -23,15 +23,17 @@ def test_every_line_of_an_attack_is_refused(
     failed: list[str] = []
 
     def story(place: Place) -> None:
+        """Up to the first that is not: of a guard that is broken one may be enough to know it."""
         for line in lines:
             try:
                 line.play(place)
+                require_good_request(place)
             except AssertionError as error:
-                failed.append(str(error))
-            require_good_request(place)
+                failed.append(f"{line.id}: {error}")
+                break
 
     play(program, tmp_path, story, keys_required=keys_required)
-    assert not failed, "\n".join(failed)
+    assert not failed, failed[0]
 
 
 def require_good_request(place: Place) -> None:

@@ -37,6 +37,10 @@ class HubFacts:
     def act(self, model: str, action: str) -> None:
         self._post(f"/hub/models/{model}/{action}")
 
+    def shut_down(self) -> None:
+        """The controller; its models serve on."""
+        self._post("/hub/shutdown")
+
     def model(self, name: str) -> Any:
         return next(model for model in self._status()["models"] if model["name"] == name)
 

@@ -104,16 +104,15 @@ function byBeacon(url, body) {
   return null;
 }
 
-// Everything against one address. Frames are dear, so in them goes what the address is for, a GET or a POST.
+// Everything against one address. Frames are dear and many sockets are delayed, so these are only tried with the
+// method that the address is for.
 async function attackOne({ url, method }) {
-  const trials = {
-    events: byChannel(new EventSource(named(url, "events"))),
-    socket: byChannel(new WebSocket(named(url, "socket").replace("http:", "ws:"))),
-  };
+  const trials = { events: byChannel(new EventSource(named(url, "events"))) };
   for (const [attack, options] of Object.entries(FETCHES)) trials[attack] = byFetch(named(url, attack), options);
   for (const [attack, make] of Object.entries(ELEMENTS)) trials[attack] = byElement(make(named(url, attack)));
   for (const [attack, body] of Object.entries(BEACONS)) trials[attack] = byBeacon(named(url, attack), body);
   if (method === "GET") {
+    trials.socket = byChannel(new WebSocket(named(url, "socket").replace("http:", "ws:")));
     trials.frame = byFrame((frame) => { frame.src = named(url, "frame"); });
     trials.object = byElement(["object", { data: named(url, "object") }]);
   } else {

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from mlxhub.files.keys import current_key
 from tests.browser.asking import HubFacts, Keys
 from tests.browser.attacker import Attacker, serve_attacks
 from tests.browser.watching import Watch
@@ -47,7 +48,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
 
 @pytest.fixture(scope="session")
 def keys(hub: LiveHub) -> Keys:
-    return Keys(admin=hub.ok("keys", "show", "admin").strip(), api=hub.ok("keys", "show", "api").strip())
+    directory = hub.home / "state/keys"
+    return Keys(admin=current_key(directory, "admin"), api=current_key(directory, "api"))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """A page that is not the hub's own learns nothing from it, and nothing comes of what it sends."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -14,6 +14,9 @@ from tests.browser.conftest import MODELS
 from tests.browser.watching import Answers
 from tests.stories.conftest import LiveHub
 
+Routes = Callable[[LiveHub, HubFacts, str], list[dict[str, str]]]
+# What a page is told of how long its requests took, and of what came.
+TIMINGS = "performance.getEntriesByType('resource').filter(each => each.responseStatus || each.transferSize)"
 PENDING = "{name: pending, model_path: 'builtin:demo', default: false}"
 
 
@@ -42,18 +45,25 @@ def targets(host: str, port: int, table: RouteTable) -> list[dict[str, str]]:
     ]
 
 
-def all_targets(hub: LiveHub, facts: HubFacts, host: str) -> list[dict[str, str]]:
-    worker_port = facts.model("demo")["port"]
-    return targets(host, hub.port, CONTROLLER) + targets(host, worker_port, WORKER)
+def of_controller(hub: LiveHub, _facts: HubFacts, host: str) -> list[dict[str, str]]:
+    return targets(host, hub.port, CONTROLLER)
+
+
+def of_worker(_hub: LiveHub, facts: HubFacts, host: str) -> list[dict[str, str]]:
+    return targets(host, facts.model("demo")["port"], WORKER)
+
+
+def of_both(hub: LiveHub, facts: HubFacts, host: str) -> list[dict[str, str]]:
+    return of_controller(hub, facts, host) + of_worker(hub, facts, host)
 
 
 @pytest.mark.parametrize(
-    ("page_host", "hub_host", "sandboxed"),
+    ("page_host", "hub_host", "sandboxed", "routes"),
     [
-        pytest.param("evil.test", "127.0.0.1", False, id="another site"),
-        pytest.param("127.0.0.1", "127.0.0.1", False, id="another port"),
-        pytest.param("localhost", "localhost", False, id="another port of localhost"),
-        pytest.param("127.0.0.1", "127.0.0.1", True, id="no origin"),
+        pytest.param("evil.test", "127.0.0.1", False, of_both, id="another site"),
+        pytest.param("127.0.0.1", "127.0.0.1", False, of_both, id="another port"),
+        pytest.param("localhost", "localhost", False, of_controller, id="another port of localhost"),
+        pytest.param("127.0.0.1", "127.0.0.1", True, of_worker, id="no origin"),
     ],
 )
 @pytest.mark.usefixtures("unharmed")
@@ -65,20 +75,18 @@ def test_a_page_of_another_origin_learns_nothing_and_changes_nothing(
     page_host: str,
     hub_host: str,
     sandboxed: bool,
+    routes: Routes,
 ) -> None:
     page = context.new_page()
     page.goto(attacker.page(page_host, sandboxed=sandboxed))
     answers = Answers(context, page)
-    trials = page.evaluate("targets => attack(targets)", all_targets(hub, facts, hub_host))
+    trials = page.evaluate("targets => attack(targets)", routes(hub, facts, hub_host))
     made = {(trial["attack"], trial["url"]) for trial in trials}
     answers.wait_for(made)
     assert {trial["learned"] for trial in trials} == {None}
     assert answers.all_statuses() == {403}
     assert set(answers.statuses) == made
-    timings = (
-        "performance.getEntriesByType('resource').filter(each => each.responseStatus || each.transferSize)"
-    )
-    assert page.evaluate(timings) == []
+    assert page.evaluate(TIMINGS) == []
     assert context.cookies() == []
 
 
@@ -86,7 +94,7 @@ def test_a_page_of_another_origin_learns_nothing_and_changes_nothing(
 def test_a_link_on_another_page_leads_to_the_locked_shell_and_nowhere_else(
     hub: LiveHub, facts: HubFacts, attacker: Attacker, context: BrowserContext
 ) -> None:
-    aims = all_targets(hub, facts, "127.0.0.1")
+    aims = of_both(hub, facts, "127.0.0.1")
     page = context.new_page()
     page.goto(attacker.page("evil.test"))
     answers = Answers(context, page)
@@ -103,16 +111,16 @@ def test_a_link_on_another_page_leads_to_the_locked_shell_and_nowhere_else(
     assert dashboard.evaluate("window.opener") is None
 
 
-@pytest.mark.parametrize("of_worker", [False, True], ids=["controller", "worker"])
+@pytest.mark.parametrize("routes", [of_controller, of_worker])
 @pytest.mark.usefixtures("unharmed")
 def test_a_name_that_was_pointed_at_this_machine_is_told_nothing(
-    hub: LiveHub, facts: HubFacts, context: BrowserContext, of_worker: bool
+    hub: LiveHub, facts: HubFacts, context: BrowserContext, routes: Routes
 ) -> None:
-    port = facts.model("demo")["port"] if of_worker else hub.port
+    aims = routes(hub, facts, "evil.test")
+    origin = aims[0]["url"].removesuffix("/health")
     page = context.new_page()
-    serve_before_the_name_moves(page, f"http://evil.test:{port}/")
+    serve_before_the_name_moves(page, f"{origin}/")
     answers = Answers(context, page)
-    aims = targets("evil.test", port, WORKER if of_worker else CONTROLLER)
     trials = page.evaluate("targets => attack(targets)", aims)
     made = {(trial["attack"], trial["url"]) for trial in trials}
     answers.wait_for(made)
@@ -120,7 +128,7 @@ def test_a_name_that_was_pointed_at_this_machine_is_told_nothing(
     assert {trial["learned"] for trial in trials} == {None, "421 ", "frame "}
     assert answers.all_statuses() == {421}
     assert set(answers.statuses) == made
-    with page.expect_response(f"http://evil.test:{port}/hub") as opened:
+    with page.expect_response(f"{origin}/hub") as opened:
         page.evaluate("location.assign('/hub')")
     assert opened.value.status == 421
 

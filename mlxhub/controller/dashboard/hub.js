@@ -35,7 +35,7 @@ async function ask(path, { secret = session.secret, ...options } = {}) {
   const headers = { ...options.headers };
   if (secret) headers.Authorization = `Bearer ${secret}`;
   const response = await fetch(path, { cache: "no-store", redirect: "error", ...options, headers }).catch(() => {
-    throw new Error("The controller does not answer. Start it with: mlxhub start");
+    throw new Error("The controller does not answer (to start it: mlxhub start).");
   });
   const body = await response.json().catch(() => null);
   if (response.status === 401 || response.status === 403) throw new Locked(body?.error?.message);

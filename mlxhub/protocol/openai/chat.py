@@ -1,7 +1,7 @@
 """POST /v1/chat/completions: what a client sends."""
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -9,6 +9,7 @@ from mlxhub.protocol.openai.sampling import Lenient, SamplingFields
 from mlxhub.refusals import InvalidRequest
 
 MAX_MESSAGES = 4096
+MAX_PARTS = 4096
 MAX_TOOLS = 128
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -30,7 +31,7 @@ class ToolCall(Lenient):
 
 class ChatMessage(Lenient):
     role: Role
-    content: str | list[ContentPart] | None = None
+    content: str | Annotated[list[ContentPart], Field(max_length=MAX_PARTS, fail_fast=True)] | None = None
     name: str | None = None
     tool_calls: list[ToolCall] | None = Field(None, max_length=MAX_TOOLS)
     tool_call_id: str | None = None
@@ -59,7 +60,7 @@ class ChatTemplateOptions(Lenient):
 
 
 class ChatRequest(SamplingFields):
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     max_completion_tokens: int | None = Field(None, ge=1)
     tools: list[Tool] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: str | dict[str, Any] | None = Field(None, json_schema_extra={"enum": ["auto", "none", None]})

@@ -9,8 +9,10 @@ from mlxhub.refusals import InvalidRequest
 
 MAX_PROMPTS = 64
 
-Tokens = Annotated[list[TokenId], Field(min_length=1)]
+Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 Text = Annotated[str, Field(min_length=1)]
+_Texts = Annotated[list[Text], Field(fail_fast=True)]
+_TokenLists = Annotated[list[Tokens], Field(fail_fast=True)]
 # pydantic writes the lengths of a union as those of a text.
 _SEVERAL = Field(
     min_length=1, max_length=MAX_PROMPTS, json_schema_extra={"minItems": 1, "maxItems": MAX_PROMPTS}
@@ -18,7 +20,7 @@ _SEVERAL = Field(
 
 
 class CompletionRequest(SamplingFields):
-    prompt: Text | Tokens | Annotated[list[Text] | list[Tokens], _SEVERAL]
+    prompt: Text | Tokens | Annotated[_Texts | _TokenLists, _SEVERAL]
     echo: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
     suffix: str | None = Field(None, json_schema_extra={"enum": ["", None]})
     best_of: int | None = Field(None, ge=1, description="As `n`, or not at all.")

@@ -33,7 +33,9 @@ class SamplingFields(Lenient):
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 63)
     max_tokens: int | None = Field(None, ge=1)
-    stop: str | list[Stop] | None = Field(None, max_length=1000, json_schema_extra={"maxItems": MAX_STOPS})
+    stop: str | Annotated[list[Stop], Field(fail_fast=True)] | None = Field(
+        None, max_length=1000, json_schema_extra={"maxItems": MAX_STOPS}
+    )
     n: int | None = Field(None, ge=1, le=MAX_ANSWERS)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
