@@ -1,5 +1,6 @@
 """Two live hubs of real processes, and what must hold of them after every attack."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from mlxhub.demo import model_directory
 from mlxhub.files.keys import current_key
+from mlxhub.files.state import hold_lock
 from tests.attacks.line import ANSWER_SECONDS, Line, require_harmless
 from tests.attacks.place import CHAT, COMPLETIONS, Place, Program, ask, chat, completion, post
 from tests.attacks.raw import Answer, exchange
@@ -23,6 +25,7 @@ DEMO = "{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}"
 LAZY = [f"{{name: {name}, model_path: 'builtin:demo', default: false}}" for name in ("quiet", "mortal")]
 # What a process may keep of everything that was thrown at it.
 GROWTH_BYTES = 50_000_000
+LARGE_BYTES = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,18 @@ class Target:
     memory_before: int
 
     def play(self, line: Line) -> None:
-        line.play(self.place, str(self.hub.home))
+        with self._turn(line):
+            line.play(self.place, str(self.hub.home))
         self.require_unharmed()
+
+    @contextlib.contextmanager
+    def _turn(self, line: Line) -> Iterator[None]:
+        """Large requests come one at a time, also from other processes: else their memory adds up."""
+        if any(len(request) > LARGE_BYTES for request in line.requests(self.place)):
+            with hold_lock(self.hub.home.parent / "turn.lock"):
+                yield
+        else:
+            yield
 
     def send(self, request: bytes, seconds: float = ANSWER_SECONDS) -> Answer:
         done = exchange(self.place.port, request, seconds)
@@ -84,6 +97,8 @@ def _start(directory: Path, api_key: str, *models: str) -> LiveHub:
                 assert exchange(place.port, post(place, path, sent), 60).answer.status == 200
         # Any large request leaves some of what it needed with the process, and the next one uses that again.
         assert exchange(place.port, post(place, CHAT, chat(user="x" * 10_000_000)), 60).answer.status == 200
+        many = chat(messages=[{"role": "user", "content": "ping"}] * 10**5)
+        assert exchange(place.port, post(place, CHAT, many), 60).answer.status == 400
     before = {place.program: memory_of(own_pid(place)) for place in places}
     (directory / "memory.json").write_text(json.dumps(before))
     return hub

@@ -44,7 +44,7 @@ def play(
         async with asyncio.timeout(STORY_SECONDS), asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 serve(
-                    RequestIdMiddleware(_guard(program, directory, place, app or say_yes)),
+                    RequestIdMiddleware(UnexpectedErrors(_guard(program, directory, place, app or say_yes))),
                     sock,
                     begin_drain=lambda: None,
                     is_idle=lambda: True,
@@ -69,7 +69,7 @@ def _guard(program: Program, directory: Path, place: Place, app: ASGIApp) -> Gua
         table = worker_access.TABLE
         settings = WorkerSettings(name="demo", model_path="x", port=place.port, keys=str(directory))
         authenticate = worker_access.authenticator(settings)
-    return Guard(UnexpectedErrors(app), table=table, policy=lambda: policy, authenticate=authenticate)
+    return Guard(app, table=table, policy=lambda: policy, authenticate=authenticate)
 
 
 async def say_yes(scope: Scope, receive: Receive, send: Send) -> None:

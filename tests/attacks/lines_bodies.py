@@ -30,10 +30,12 @@ BROKEN_CHATS: dict[str, bytes] = {
     "half a surrogate for a name": _raw(chat(), "demo", "\\udfff"),
     "a raw surrogate": _raw(chat(), "ping", "\ud800"),
     "a raw NUL": _raw(chat(), "ping", "\x00"),
-    "a key twice": _raw(chat(), '"model": "demo"', '"model": "demo", "model": "nobody"'),
+    "a key twice": _raw(chat(), '"model": "demo"', '"model": "nobody", "model": "demo"'),
     "a key twice, written differently": _raw(
-        chat(), '"model": "demo"', '"model": "demo", "mod\\u0065l": "x"'
+        chat(), '"model": "demo"', '"mod\\u0065l": "x", "model": "demo"'
     ),
+    "10**5 keys": _raw(chat(logit_bias=7777), "7777", json.dumps(dict.fromkeys(map(str, range(10**5)), 1))),
+    "10**5 keys that nobody knows": json.dumps(chat(**{f"x{n}": 1 for n in range(10**5)})).encode(),
     "depth in a field": _raw(chat(tools=[7777]), "7777", "[" * 100_000 + "]" * 100_000),
     "depth in a field nobody knows": _raw(chat(x=7777), "7777", "[" * 100_000 + "]" * 100_000),
 }
@@ -65,7 +67,7 @@ CHATS: list[tuple[str, dict[str, object], str]] = [
     ("17 stop strings", {"stop": ["x"] * 17}, "stop"),
     ("a stop string of 1 MB", {"stop": "x" * 1_000_000}, "stop"),
     ("an empty stop string", {"stop": [""]}, "stop"),
-    ("logit_bias with 10**5 keys", {"logit_bias": {str(key): 1 for key in range(10**5)}}, "logit_bias"),
+    ("logit_bias with 2,000 keys", {"logit_bias": {str(key): 1 for key in range(2000)}}, "logit_bias"),
     ("logit_bias for -1", {"logit_bias": {"-1": 1}}, "logit_bias"),
     ("logit_bias for no token", {"logit_bias": {"999999999": 1}}, "logit_bias"),
     ("logit_bias of 1e308", {"logit_bias": {"1": 1e308}}, "logit_bias"),

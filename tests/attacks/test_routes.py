@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -29,9 +30,11 @@ def worker_app() -> Starlette:
 
 
 def framework_of(controller: Controller) -> FastAPI:
-    """Behind the guard and the fork between framework and forwarder, which is a closure."""
-    fork = controller.app._app._app  # type: ignore[attr-defined]
-    parts = inspect.getclosurevars(fork).nonlocals.values()
+    """Behind the guard and others, and the fork between framework and forwarder, which is a closure."""
+    app: Any = controller.app
+    while not inspect.isfunction(app):
+        app = app._app
+    parts = inspect.getclosurevars(app).nonlocals.values()
     (framework,) = [part for part in parts if isinstance(part, FastAPI)]
     return framework
 

@@ -4,10 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mlxhub.protocol.openai.chat import ChatRequest
+from mlxhub.protocol.openai.completions import CompletionRequest
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.routes.bodies import parse_model
 from tests.worker.processes import Worker
@@ -89,6 +91,7 @@ _values = st.recursive(
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(_objects(_values))
 @example('{"a":1,"\\u0061":2}')
 def test_it_finds_what_pythons_own_parser_finds(body: str) -> None:
@@ -101,22 +104,42 @@ def test_it_finds_what_pythons_own_parser_finds(body: str) -> None:
         parse_model(body.encode(), Anything)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"x": "\xff"}',
-        b'{"x": "\n"}',
-        b'{"x": 1e}',
-        b'{"x": }',
-        b'{"x": "\\ud800"}',
-        b'{"x": "\\x"}',
-        b"{}}",
-    ],
-)
-def test_what_is_ignored_must_be_json_too(body: bytes) -> None:
-    """What looks for keys goes by that."""
+NO_JSON = [
+    b"", b"{", b"}", b"{}}", b"]", b'"', b'{"x": "\xff"}', b'{"x": "\n"}', b'{"x": 1e}', b'{"x": }', b'{"x',
+    b'{"x": "\\ud800"}', b'{"x": "\\x"}', b'{"x": "\\', b"[" * 100_000, b"{" * 100_000, b'{"x":' * 100_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NO_JSON, ids=range(len(NO_JSON)))
+def test_what_is_no_json_is_said_to_be_none(body: bytes) -> None:
     with pytest.raises(ValidationError, match="Invalid JSON"):
         parse_model(body, Anything)
+
+
+WRONG: dict[str, Any] = {"numbers": 1.5, "texts": "", "lists": [], "objects": {}}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (ChatRequest, {"messages": "wrong"}),
+        (ChatRequest, {"messages": [{"role": "user", "content": "wrong"}]}),
+        (ChatRequest, {"messages": [{"role": "user", "tool_calls": "wrong"}]}),
+        (ChatRequest, {"tools": "wrong"}),
+        (ChatRequest, {"stop": "wrong"}),
+        (CompletionRequest, {"prompt": "wrong"}),
+        (CompletionRequest, {"prompt": ["wrong"]}),
+    ],
+)
+def test_there_are_few_errors_however_much_is_wrong(
+    kind: type[BaseModel], body: dict[str, Any], wrong: Any
+) -> None:
+    """Two seconds of a worker went into telling of 200 kB."""
+    sent = json.dumps({"model": "m", **body}).replace('"wrong"', json.dumps([wrong] * 20_000))
+    with pytest.raises(ValidationError) as caught:
+        parse_model(sent.encode(), kind)
+    assert caught.value.error_count() < 50
 
 
 @pytest.mark.parametrize("route", ["chat/completions", "completions"])
