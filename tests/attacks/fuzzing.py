@@ -1,6 +1,7 @@
 """A client for very many requests: keeps connections where it can, and says of each what became of it."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from tests.attacks.mutated_requests import Mutations
 ANSWER_SECONDS = 30.0
 # Where it asks for another protocol, it cannot be told from here whether it came whole.
 UNSURE_SECONDS = 1.0
-_LEAKS = (b"Traceback", b"/Users/", b"/home/", b"site-packages", b".py")
+# What tells of the inside: a traceback, a path, an address in memory.
+_LEAKS = re.compile(rb"Traceback|/Users/|/home/|site-packages|\.py\b|0x[0-9a-f]{6,}")
 
 
 class _ErrorBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -68,6 +70,10 @@ class Forecast:
     def lacks_its_end(self) -> bool:
         return self._in_message and not self.is_refused and not self.is_unsure
 
+    @property
+    def is_whole(self) -> bool:
+        return not (self._in_message or self.is_refused or self.is_unsure)
+
     def on_message_begin(self) -> None:
         self._in_message = True
 
@@ -85,7 +91,8 @@ class _Connection(asyncio.Protocol):
     def __init__(self, report: Report) -> None:
         self._report = report
         self.transport: asyncio.Transport | None = None
-        self.closed = False
+        self.closed = self.is_last = False
+        self.answers = 0
         self._sent = b""
         self._expected = 0
         self._is_head = False
@@ -131,8 +138,10 @@ class _Connection(asyncio.Protocol):
             self._count(status)
 
     def _count(self, status: int) -> None:
+        self.answers += 1
+        self.is_last = self._is_head or not self._parser.should_keep_alive()
         self._report.statuses[status] += 1
-        if status >= 400 and not self._is_head:
+        if status >= 400:
             self._judge(status, b"".join(self._body))
         self._expected -= 1
         if self._expected == 0:
@@ -141,9 +150,9 @@ class _Connection(asyncio.Protocol):
     def _judge(self, status: int, body: bytes) -> None:
         if status >= 500:
             self._report.add_fault(str(status), self._sent, body)
-        elif any(leak in body for leak in _LEAKS):
+        elif _LEAKS.search(body):
             self._report.add_fault("a leak", self._sent, body)
-        elif status != 421:
+        elif status != 421 and not self._is_head:
             try:
                 _ENVELOPES.decode(body)
             except msgspec.MsgspecError:
@@ -157,9 +166,10 @@ class _Connection(asyncio.Protocol):
         """Until all of it is answered, or the server ended it. Raises TimeoutError."""
         assert self.transport is not None
         # Where the parser stops, an end must come, and where it waits for more, once we say that none comes.
-        is_last = forecast.is_refused or forecast.lacks_its_end
+        ends = forecast.is_refused or forecast.lacks_its_end
         self._sent = data
-        self._expected = -1 if is_last else max(1, forecast.whole)
+        self.answers = 0
+        self._expected = -1 if ends else max(1, forecast.whole)
         self._is_head = b"HEAD" in forecast.methods
         self._done = asyncio.get_running_loop().create_future()
         self.transport.write(data)
@@ -185,9 +195,10 @@ async def fuzz(port: int, mutations: Mutations, count: int, report: Report) -> N
         except TimeoutError:
             if not forecast.is_unsure:
                 report.add_fault(f"neither an answer nor an end within {seconds:g} s", data)
+        if forecast.is_whole and connection.answers == 0:
+            report.add_fault("no answer", data)
         report.ended += connection.closed
-        may_go_on = forecast.whole > 0 and not forecast.lacks_its_end and b"HEAD" not in forecast.methods
-        if not may_go_on or forecast.is_refused or forecast.is_unsure:
+        if connection.is_last or not forecast.is_whole:
             _close(connection)
             connection = None
     _close(connection)

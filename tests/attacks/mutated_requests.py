@@ -10,10 +10,10 @@ from tests.attacks import oddities
 from tests.attacks.place import CHAT, COMPLETIONS, JSON, Place, Program
 
 _RAW = "@raw@"
-# Of ten requests for tokens one gets some: it is not the model that is tried here.
+# Of eighteen requests for tokens one gets some: it is not the model that is tried here.
 _OWN: list[dict[str, object]] = [{"model": "demo"}]
-_OWN += [{"model": "demo", "n": 99}] * 5
-_OWN += [{"model": "nobody"}] * 4
+_OWN += [{"model": "demo", "n": 99}] * 9
+_OWN += [{"model": "nobody"}] * 8
 
 
 @dataclass(frozen=True, slots=True)
