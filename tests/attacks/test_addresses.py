@@ -97,20 +97,3 @@ def test_a29_a_stranger_on_a_models_port_learns_nothing(locked_targets: dict[Pro
         assert f"Port {view['port']} is held by pid {os.getpid()}" in view["error"]
     assert exchange(place.port, request, START_SECONDS).answer.status == 200
     target.require_unharmed()
-
-
-def test_a29_a_stranger_that_takes_a_dead_workers_port_learns_nothing(
-    locked_targets: dict[Program, Target],
-) -> None:
-    """The hub believes that it serves still: it was looked at a second ago."""
-    target = locked_targets[Program.CONTROLLER]
-    request = request_for(target, "mortal")
-    assert exchange(target.place.port, request, START_SECONDS).answer.status == 200
-    view = target.hub.model("mortal")
-    worker = psutil.Process(view["pid"])
-    worker.kill()
-    worker.wait(START_SECONDS)
-    with stranger_on(view["port"]) as stranger:
-        answer = exchange(target.place.port, request).answer
-        require_ignorant(stranger, target.place)
-        assert answer.status in (502, 503)

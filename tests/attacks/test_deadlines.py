@@ -187,6 +187,24 @@ def test_a32_who_takes_nothing_of_what_it_asked_for_is_let_go(tmp_path: Path) ->
     play(Program.WORKER, tmp_path, story, limits=QUICK, app=speaker)
 
 
+def test_a32_who_takes_all_the_time_is_not_let_go(tmp_path: Path) -> None:
+    """10 MB a second, of an answer that is always further along than its reader."""
+    speaker = Speaker()
+    read: list[int] = []
+    seconds = 12 * QUICK.taking_seconds
+
+    def story(place: Place) -> None:
+        with socket.create_connection(("127.0.0.1", place.port)) as reader:
+            reader.sendall(ask(place, "GET", "/health"))
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and (not read or read[-1]):
+                read.append(len(reader.recv(100_000)))
+                time.sleep(0.01)
+
+    play(Program.WORKER, tmp_path, story, limits=QUICK, app=speaker)
+    assert read[-1] > 0, f"cut off after {sum(read)} bytes"
+
+
 def test_a32_who_waits_for_its_answer_is_not_let_go(tmp_path: Path) -> None:
     """Models take longer than heads and bodies may."""
     done: list[Exchange] = []

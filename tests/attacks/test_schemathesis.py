@@ -51,7 +51,7 @@ def towards_the_model(_context: object, body: Any) -> Any:
         given = changed.get(limit)
         if given is None or (type(given) is int and given > MOST_TOKENS):
             changed[limit] = MOST_TOKENS
-    if type(changed.get("best_of")) is int:
+    if type(changed.get("best_of")) is int and changed["best_of"] >= 1:  # what is wrong stays so
         changed["best_of"] = changed.get("n") or 1
     if isinstance(biases := body.get("logit_bias"), dict):
         changed["logit_bias"] = {in_vocabulary(token): bias for token, bias in biases.items()}

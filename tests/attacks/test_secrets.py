@@ -126,8 +126,9 @@ def test_a34_what_clients_write_is_not_logged_nor_expanded(target: Target) -> No
     refused = target.send(post(target.place, CHAT, chat(messages=[{**message, "role": FORGED}])))
     assert refused.status == 400
     new = log.read_bytes()[len(before) :]
-    for part in (b"__class__", b"secret", b"forged", b"jndi", b"\x1b", b"49"):
+    for part in (b"__class__", b"secret", b"forged", b"jndi", b"\x1b"):
         assert part not in new
+    target.require_unharmed()
 
 
 def test_a34_what_is_logged_of_a_request_is_one_line_as_it_was_sent(target: Target) -> None:

@@ -39,8 +39,20 @@ class Anything(BaseModel):
     ],
 )
 def test_a_key_that_comes_twice_is_refused(body: str) -> None:
-    with pytest.raises(InvalidRequest, match="has a key twice"):
+    with pytest.raises(InvalidRequest, match="an object has a key twice"):
         parse_model(body.encode(), Anything)
+
+
+def test_the_field_of_a_second_key_is_named_where_there_is_such_a_field() -> None:
+    for body, param in (
+        ('{"model": 1, "model": 2}', "model"),
+        ('{"model": [{"x": {"a": 1, "a": 2}}]}', "model"),
+        ('{"secret": 1, "secret": 2}', None),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            parse_model(body.encode(), Anything)
+        assert caught.value.param == param
+        assert str(caught.value) == f"{param or 'The body'}: an object has a key twice."
 
 
 @pytest.mark.parametrize(
@@ -62,8 +74,27 @@ def test_an_object_has_ten_thousand_keys_at_most() -> None:
         return json.dumps({"model": {str(key): 1 for key in range(keys)}}).encode()
 
     assert len(parse_model(body(10_000), Anything).model) == 10_000
-    with pytest.raises(InvalidRequest, match="more than 10000 keys"):
+    with pytest.raises(InvalidRequest, match="an object has more than 10000 keys"):
         parse_model(body(10_001), Anything)
+
+
+@pytest.mark.parametrize("part", ["[]", "{}", '""'])
+def test_a_body_has_two_hundred_thousand_parts_at_most(part: str) -> None:
+    """Of each, the parser makes some hundred bytes."""
+
+    def body(parts: int) -> bytes:
+        return f'{{"model": [{",".join([part] * parts)}]}}'.encode()
+
+    # Braces are counted when they close, too.
+    most = 90_000 if part == "{}" else 190_000
+    assert len(parse_model(body(most), Anything).model) == most
+    with pytest.raises(InvalidRequest, match="more than 200000 objects, lists and texts"):
+        parse_model(body(200_000), Anything)
+
+
+def test_a_body_has_two_million_values_at_most() -> None:
+    with pytest.raises(InvalidRequest, match="more than 2000000 values"):
+        parse_model(b'{"model": [' + b"1," * 2_000_001 + b"1]}", Anything)
 
 
 class _Twice(Exception):

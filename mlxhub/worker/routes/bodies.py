@@ -13,11 +13,14 @@ from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
 
 _SMALL_BYTES = 50_000
+# A parsed body may take fifty times its size. A thousand tools have fewer parts, no context holds as many
+# numbers, and the model's own parser takes fewer levels.
+_MOST_PARTS = 200_000
+_MOST_VALUES = 2_000_000
 _MOST_KEYS = 10_000
-# More than the parser takes.
 _MOST_LEVELS = 1000
-# A brace, or where a text begins; of a short one without escapes all of it, and whether it is a key.
-_TOKEN = re.compile(r'[{}]|"(?:([^"\\]{0,200}+)"(\s*+:)?)?')
+# A bracket, or where a text begins; of a short one without escapes all of it, and whether it is a key.
+_TOKEN = re.compile(r'[{}\[]|"(?:([^"\\]{0,200}+)"(\s*+:)?)?')
 _COLON = re.compile(r"\s*:")
 _TEXTS = json.JSONDecoder()
 
@@ -36,43 +39,54 @@ def parse_model(body: bytes, kind: type[M]) -> M:
     """Raises ValidationError and InvalidRequest."""
     # What is no JSON, the model's parser says.
     with contextlib.suppress(ValueError, IndexError):
-        _check_keys(body.decode())
+        if fault := _fault_of(body.decode()):
+            reason, key = fault
+            param = key if key in kind.model_fields else None
+            raise InvalidRequest(f"{param or 'The body'}: {reason}.", param)
     return kind.model_validate_json(body)
 
 
-def _check_keys(text: str) -> None:
-    """That no object has a key twice: who looked before us may have read the other value.
+def _fault_of(text: str) -> tuple[str, str | None] | None:
+    """What is wrong, and the key of the whole body under which it is: a key that comes twice, or very much.
 
-    And not very many of them: of every wrong one there would be an error to tell. Python's own parser with a
-    hook for objects is faster on usual bodies, but where an object has millions of keys it keeps every other
-    thread waiting for seconds, and takes ten times a body's size. Raises InvalidRequest; ValueError and
-    IndexError for what is no JSON, though not for all of it.
+    Of two values, who looked before us may have read the other. Python's own parser with a hook for objects
+    is faster on usual bodies, but where one has millions of keys it keeps every other thread waiting for
+    seconds, and takes ten times a body's size. Raises ValueError and IndexError for some of what is no JSON.
     """
+    # Those within texts too: of so many, no context holds the text either.
+    if text.count(",") > _MOST_VALUES:
+        return f"more than {_MOST_VALUES} values", None
     outer: list[set[str]] = []
     keys: set[str] = set()
-    end = 0
+    field: str | None = None
+    parts = end = 0
     while token := _TOKEN.search(text, end):
         end = token.end()
+        parts += 1
         match text[token.start()]:
             case "{":
                 outer.append(keys)
                 keys = set()
             case "}":
                 keys = outer.pop()
-            case _:
+            case '"':
                 key, colon = token.groups()
                 if key is None:
                     key, end = _TEXTS.raw_decode(text, token.start())
                     colon = _COLON.match(text, end)
                 if colon:
-                    _add(key, keys)
-        if len(outer) > _MOST_LEVELS:
-            raise ValueError
+                    field = key if len(outer) == 1 else field
+                    if key in keys:
+                        return "an object has a key twice", field
+                    keys.add(key)
+        if fault := _excess(parts, len(outer), len(keys)):
+            return fault, field
+    return None
 
 
-def _add(key: str, keys: set[str]) -> None:
-    if key in keys:
-        raise InvalidRequest("The body is ambiguous: one of its objects has a key twice.")
-    if len(keys) >= _MOST_KEYS:
-        raise InvalidRequest(f"An object in the body has more than {_MOST_KEYS} keys.")
-    keys.add(key)
+def _excess(parts: int, levels: int, keys: int) -> str | None:
+    if levels > _MOST_LEVELS:
+        raise ValueError
+    if parts > _MOST_PARTS:
+        return f"more than {_MOST_PARTS} objects, lists and texts"
+    return f"an object has more than {_MOST_KEYS} keys" if keys > _MOST_KEYS else None
