@@ -114,7 +114,8 @@ class NotJson(RequestError):
 
 class RequestTooLarge(RequestError):
     def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"The body is larger than {limit_bytes // 1_000_000} MB.")
+        limit = f"{limit_bytes // 1_000_000} MB" if limit_bytes >= 1_000_000 else f"{limit_bytes // 1000} KB"
+        super().__init__(f"The body is larger than {limit}.")
         self.limit_bytes = limit_bytes
 
 

@@ -74,7 +74,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_since: float | None = self.loop.time()
         self._body_since: float | None = None
         self._untaken_since: float | None = None
-        self._most_untaken = 0
+        self._written_bytes = self._taken_bytes = 0
         self._lingering_since: float | None = None
         self._lingered_bytes = 0
 
@@ -93,14 +93,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _note_taking(self, now: float) -> None:
         """What the kernel takes no more of is what the client has not taken; while it takes, it may go on."""
         untaken = self.transport.get_write_buffer_size()
+        taken = self._written_bytes - untaken
         if untaken == 0:
             self._untaken_since = None
-            self._most_untaken = 0
-        elif self._untaken_since is None or untaken + _TAKEN_BYTES <= self._most_untaken:
+        elif self._untaken_since is None or taken - self._taken_bytes >= _TAKEN_BYTES:
             self._untaken_since = now
-            self._most_untaken = untaken
-        else:
-            self._most_untaken = max(self._most_untaken, untaken)
+            self._taken_bytes = taken
 
     def _refuse_late(self, now: float) -> None:
         cycle = cast("RequestResponseCycle | None", self.cycle)
@@ -178,7 +176,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_since = self.loop.time()
         self._upgrade_asked = self.parser.should_upgrade()
         super().on_headers_complete()
-        self.cycle.transport = cast("asyncio.Transport", _AnswerTransport(self.transport, self._end_answer))
+        self.cycle.transport = cast(
+            "asyncio.Transport", _AnswerTransport(self.transport, self._write, self._end_answer)
+        )
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -197,6 +197,11 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._body_since is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._linger()
+
+    def _write(self, data: bytes) -> None:
+        if not self.transport.is_closing():  # uvloop raises where the connection is gone and nobody was told
+            self._written_bytes += len(data)
+            self.transport.write(data)
 
     def _end_answer(self) -> None:
         """An answer that says `connection: close` is complete."""
@@ -255,7 +260,7 @@ class BoundedProtocol(HttpToolsProtocol):
             b"connection: close",
             b"\r\n",
         ]
-        self.transport.write(b"\r\n".join(lines) + content)
+        self._write(b"\r\n".join(lines) + content)
         self._linger()
 
     def _linger(self) -> None:
@@ -282,9 +287,10 @@ class _AnswerTransport:
 
     __slots__ = ("close", "is_closing", "write")
 
-    def __init__(self, transport: asyncio.Transport, end_answer: Callable[[], None]) -> None:
-        # uvloop raises where the connection is gone already and nobody was told yet.
-        self.write = lambda data: None if transport.is_closing() else transport.write(data)
+    def __init__(
+        self, transport: asyncio.Transport, write: Callable[[bytes], None], end_answer: Callable[[], None]
+    ) -> None:
+        self.write = write
         self.is_closing = transport.is_closing
         self.close = end_answer
 

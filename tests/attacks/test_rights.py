@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mlxhub.files.keys import current_key
+from tests.attacks.conftest import own_pid
+from tests.attacks.place import Place, Program
 from tests.stories.conftest import LiveHub, make_hub
 
 # Of nobody in particular.
@@ -82,7 +85,9 @@ def test_a16_nothing_is_installed_from_it(tmp_path: Path, way: Open) -> None:
 
 def test_a16_a_running_hub_stays_as_it_is_until_nobody_else_may_change_it(hub: LiveHub) -> None:
     hub.ok("install")
-    before = hub.json("status")
+    keys = (current_key(hub.home / "state" / "keys", which) for which in ("api", "admin", "worker"))
+    place = Place(Program.CONTROLLER, hub.port, *keys)
+    before = own_pid(place)
     hub.write(MODEL)
     for way in WAYS:
         said = way(hub)
@@ -90,7 +95,7 @@ def test_a16_a_running_hub_stays_as_it_is_until_nobody_else_may_change_it(hub: L
         assert done.returncode == 1
         assert said in done.stderr, way
         put_back(hub)
-        after = hub.json("status")
-        assert after["controller"]["pid"] == before["controller"]["pid"]
+        assert own_pid(place) == before
+    assert hub.json("status")["models"] == []
     hub.ok("reload")
     assert [model["name"] for model in hub.json("status")["models"]] == ["demo"]

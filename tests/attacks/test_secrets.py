@@ -105,7 +105,7 @@ def test_a33_series_are_as_many_whatever_clients_name(open_targets: dict[Program
     before = series_of(target)
     assert before
     asked: list[bytes] = []
-    for number in range(500):
+    for number in range(200):
         asked.append(post(target.place, CHAT, chat(model=f"m{number}", user=f"u{number}")))
         asked.append(ask(target.place, "GET", f"/p{number}?q={number}", f"X-H{number}: x"))
         asked.append(ask(target.place, "GET", f"/v1/models/m{number}"))
