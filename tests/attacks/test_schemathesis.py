@@ -24,7 +24,7 @@ MOST_TOKENS = 4
 
 Targets = dict[Program, Target]
 deterministic = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,
