@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -22,6 +24,8 @@ from mlxhub.refusals import HeadTooLarge, MalformedHttp, RequestTooSlow, TargetT
 
 # In a request's scope: it came by the hub's own socket, from a process of the same user.
 FROM_OWNER = "mlxhub.from_owner"
+# Requests that may come while another is answered; a body that comes meanwhile has to be small too.
+_MOST_WAITING = 16
 _SEPARATORS = len(b": \r\n")
 # A client that takes this much within the limit takes its time, and nothing worse.
 _TAKEN_BYTES = 16_384
@@ -69,6 +73,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal: MlxhubError | None = None
         self._upgrade_asked = False
         self._resuming = False
+        self._answering: RequestResponseCycle | None = None
         self._begin_head()
         # Since when what is due now is awaited: a head, a body, that the client takes, that it is gone.
         self._head_since: float | None = self.loop.time()
@@ -136,6 +141,13 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._fed_bytes - self._head_bytes - self._body_bytes > self._framing_allowed:
             self._refuse(MalformedHttp("The framing of the body's chunks is larger than it may be."))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._answering is not None and not self._answering.response_complete:
+            # uvicorn tells the request that came last, and another one before it may be at work.
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        super().connection_lost(exc)
+
     # What the parser calls. It stops at what is raised, and the request ends with `_refusal`.
 
     def on_message_begin(self) -> None:
@@ -176,6 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_since = self.loop.time()
         self._upgrade_asked = self.parser.should_upgrade()
         super().on_headers_complete()
+        self._go_on_reading()
         self.cycle.transport = cast(
             "asyncio.Transport", _AnswerTransport(self.transport, self._write, self._end_answer)
         )
@@ -183,6 +196,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
         super().on_body(body)
+        if self.pipeline and len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self.transport.abort()
 
     def on_message_complete(self) -> None:
         if self._upgrade_asked:
@@ -192,6 +207,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     # What uvicorn calls.
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -213,6 +232,13 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def _framing_allowed(self) -> int:
         return self._limits.framing_bytes + self._limits.framing_per_body_byte * self._body_bytes
+
+    def _go_on_reading(self) -> None:
+        """uvicorn stops while requests wait for an answer, but only who reads learns that the client left."""
+        if len(self.pipeline) > _MOST_WAITING:
+            self.transport.abort()
+        elif self.pipeline:
+            self.flow.resume_reading()
 
     def _begin_head(self) -> None:
         self._in_head = True

@@ -1,4 +1,4 @@
-"""A connection that is gone before its answer: nobody is told of an error."""
+"""A connection that is gone before its answer: who works for it is told, and nobody of an error."""
 
 import asyncio
 
@@ -54,3 +54,47 @@ async def test_what_cannot_be_read_ends_a_connection_and_the_answer_before_it_in
         writer.close()
         stop.set()
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+class Work:
+    """Takes its time over every request, until its client leaves."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.left = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                await send({"type": f"{(await receive())['type']}.complete"})
+        self.begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.left.set()
+
+
+LARGE = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 200_000
+
+
+@pytest.mark.parametrize("sent", [GET, GET + GET, GET * 5, GET * 40, GET + b"GET / HT", GET + LARGE])
+@pytest.mark.parametrize("end", ["closes", "resets"])
+async def test_who_works_for_a_client_learns_that_it_left_whatever_it_sent_behind_its_request(
+    sent: bytes, end: str
+) -> None:
+    work, stop = Work(), asyncio.Event()
+    sock = bind_socket("127.0.0.1", 0)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(serve(work, sock, begin_drain=lambda: None, is_idle=lambda: True, stop=stop))
+        _, writer = await asyncio.open_connection(*sock.getsockname())
+        try:
+            writer.write(sent)
+            async with asyncio.timeout(5):
+                await work.begun.wait()
+                if end == "closes":
+                    writer.close()
+                else:
+                    writer.transport.abort()
+                await work.left.wait()
+        finally:
+            writer.transport.abort()
+            stop.set()
