@@ -101,7 +101,7 @@ def _reconcile(
         owns=all_labels if only is None else lambda label: label == only,
         paths=local.paths,
         launchd=launchd,
-        await_ready=await_ready_of(local.hub, launchd, local.sign, lambda: controller_runs(local, launchd)),
+        await_ready=await_ready_of(local.hub, launchd, local.trust, lambda: controller_runs(local, launchd)),
         force=force,
         remember=_remember_whole(local) if only is None else None,
     )

@@ -81,7 +81,7 @@ def _start(local: LocalHub, launchd: Launchd, outcome: Applied, down: list[str])
     else:
         results = [start_controller(local, launchd)]
     results += [worker_started(model) for model in models if model not in asleep]
-    return results + asyncio.run(workers_run(asleep, launchd, local.sign))
+    return results + asyncio.run(workers_run(asleep, launchd, local.trust))
 
 
 def _report(local: LocalHub, outcome: Applied, started: list[ActionResult], *, as_json: bool) -> None:

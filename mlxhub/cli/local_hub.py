@@ -13,7 +13,7 @@ from mlxhub.core.paths import Paths
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.files.generations import Generation, read_history
 from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_text
-from mlxhub.files.keys import Tickets, current_key
+from mlxhub.files.keys import WorkerTrust, current_key
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.fleet.hub import Hub, make_hub
 from mlxhub.launchd.launchctl import Launchctl
@@ -43,9 +43,9 @@ class LocalHub:
         return controller_address(self.config, self.paths)
 
     @property
-    def sign(self) -> Tickets:
+    def trust(self) -> WorkerTrust:
         """What proves to workers that their hub asks."""
-        return Tickets(self.paths.keys)
+        return WorkerTrust(self.paths.keys)
 
     @property
     def api_key(self) -> str | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from mlxhub.clients.upstream import Sign
+from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.restarts import logs_command
 from mlxhub.errors import WorkerSilent
@@ -16,7 +16,7 @@ from mlxhub.launchd.contract import Launchd
 _ASK_EVERY_SECONDS = 0.05
 
 
-def await_ready_of(hub: Hub, launchd: Launchd, sign: Sign, controller: Callable[[], None]) -> AwaitReady:
+def await_ready_of(hub: Hub, launchd: Launchd, trust: Trust, controller: Callable[[], None]) -> AwaitReady:
     """`controller` returns when the controller is ready. What waits may raise any MlxhubError."""
     models = {model.label: model for model in hub.models.values()}
 
@@ -24,14 +24,14 @@ def await_ready_of(hub: Hub, launchd: Launchd, sign: Sign, controller: Callable[
         if label == hub.controller_label:
             controller()
         else:
-            asyncio.run(_worker_is_ready(models[label], launchd, sign))
+            asyncio.run(_worker_is_ready(models[label], launchd, trust))
 
     return await_ready
 
 
-async def _worker_is_ready(model: HubModel, launchd: Launchd, sign: Sign) -> None:
+async def _worker_is_ready(model: HubModel, launchd: Launchd, trust: Trust) -> None:
     """It answers with the pid that launchd reports, and says that it can serve."""
-    client = WorkerClient(model.name, model.port, sign)
+    client = WorkerClient(model.name, model.port, trust)
     try:
         await start_process(model, launchd=launchd, ask=client.status, holder_of=port_holder, enable=False)
         async with asyncio.timeout(START_SECONDS):

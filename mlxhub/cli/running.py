@@ -11,7 +11,7 @@ from typing import TypeVar
 from mlxhub.cli.local_hub import LocalHub, controller_address, launchd_of
 from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.clients.remote_error import RemoteError
-from mlxhub.clients.upstream import Sign
+from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.agents import controller_label, generation_of, is_eager, model_of
 from mlxhub.core.config import HubConfig
@@ -119,11 +119,11 @@ def _controller_fault(local: LocalHub, what: str) -> MlxhubError:
     return MlxhubError(f"The controller {what} Its log: {local.paths.log('controller')}")
 
 
-async def workers_run(models: Iterable[HubModel], launchd: Launchd, sign: Sign) -> list[ActionResult]:
+async def workers_run(models: Iterable[HubModel], launchd: Launchd, trust: Trust) -> list[ActionResult]:
     """Start what does not run; done when each answers on its port or has failed."""
 
     async def run(model: HubModel) -> str:
-        client = WorkerClient(model.name, model.port, sign)
+        client = WorkerClient(model.name, model.port, trust)
         try:
             await start_process(model, launchd=launchd, ask=client.status, holder_of=port_holder, enable=True)
         finally:

@@ -14,7 +14,7 @@ from mlxhub.cli.running import revive_controller
 from mlxhub.cli.tables import models_table
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
-from mlxhub.clients.upstream import Sign
+from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
@@ -96,14 +96,14 @@ def _unapplied(local: LocalHub) -> list[str]:
 
 async def _found_out(local: LocalHub, launchd: Launchd, agent: AgentState) -> HubStatus:
     models = list(local.hub.models.values())
-    facts = await asyncio.gather(*(_look(model, launchd, local.sign) for model in models))
+    facts = await asyncio.gather(*(_look(model, launchd, local.trust) for model in models))
     now = Clocks(monotonic=time.monotonic(), unix=time.time())
     seen = {model.name: found for model, found in zip(models, facts, strict=True)}
     return hub_status(local.hub, seen, _controller_view(local, agent), now)
 
 
-async def _look(model: HubModel, launchd: Launchd, sign: Sign) -> ModelFacts:
-    client = WorkerClient(model.name, model.port, sign)
+async def _look(model: HubModel, launchd: Launchd, trust: Trust) -> ModelFacts:
+    client = WorkerClient(model.name, model.port, trust)
     try:
         return await look(model, None, launchd=launchd, ask=client.status, holder_of=port_holder)
     finally:

@@ -32,7 +32,7 @@ def start(file: Path | None, as_json: bool) -> None:
         ensure_supervisor(machine, launchd)
     controller = start_controller(local, launchd)
     models = [model for model in local.hub.models.values() if model.config.default]
-    show_results([controller, *asyncio.run(workers_run(models, launchd, local.sign))], as_json=as_json)
+    show_results([controller, *asyncio.run(workers_run(models, launchd, local.trust))], as_json=as_json)
 
 
 @click.command()

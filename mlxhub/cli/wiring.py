@@ -92,7 +92,7 @@ class HubOnDisk:
             owns=lambda label: label.startswith(prefix),
             paths=local.paths,
             launchd=self.launchd,
-            await_ready=await_ready_of(hub, self.launchd, local.sign, _never_itself),
+            await_ready=await_ready_of(hub, self.launchd, local.trust, _never_itself),
             during=during,
             remember=remember,
         )

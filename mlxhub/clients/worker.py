@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from mlxhub.clients.connection import ConnectionLost
 from mlxhub.clients.headers import Headers
 from mlxhub.clients.remote_error import RemoteError, remote_error
-from mlxhub.clients.upstream import Sign, Upstream
+from mlxhub.clients.upstream import Trust, Upstream
 from mlxhub.errors import WorkerSilent
 from mlxhub.protocol.worker import WorkerStatus
 
@@ -25,12 +25,12 @@ _HEADERS: Headers = [(b"content-type", b"application/json"), (b"accept", b"appli
 class WorkerClient:
     """Raises WorkerSilent where no answer comes in time, RemoteError with the error it answered."""
 
-    def __init__(self, name: str, port: int, sign: Sign) -> None:
+    def __init__(self, name: str, port: int, trust: Trust) -> None:
         self.name = name
         self.port = port
         # Loads may hang for minutes; they must not keep anybody from asking how the worker is.
-        self._questions = Upstream(name, port, sign)
-        self._orders = Upstream(name, port, sign, max_connections=_MAX_ORDERS)
+        self._questions = Upstream(name, port, trust)
+        self._orders = Upstream(name, port, trust, max_connections=_MAX_ORDERS)
 
     async def status(self) -> WorkerStatus:
         content = await self._call(self._questions, "GET", b"/status", STATUS_SECONDS)

@@ -32,7 +32,7 @@ from mlxhub.controller.routes.unlocking import unlocking_routes
 from mlxhub.controller.sessions import Sessions
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.lifecycle import ProcessState
-from mlxhub.files.keys import Tickets
+from mlxhub.files.keys import WorkerTrust
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.workers import Workers
 from mlxhub.protocol.errors import ErrorEnvelope, status_headers
@@ -76,11 +76,11 @@ def make_controller(
     `warnings`: what is wrong with this hub, until a reload. `clock` is monotonic.
     """
     in_use = HubInUse(hub, warnings)
-    sign = Tickets(settings.keys)
-    workers = Workers(sign)
+    trust = WorkerTrust(settings.keys)
+    workers = Workers(trust)
     observer = Observer(in_use, collaborators, workers, clock)
     operations = Operations(in_use, observer, workers, collaborators, settings, tasks)
-    dispatcher = Dispatcher(in_use, observer, operations, sign, silent_seconds)
+    dispatcher = Dispatcher(in_use, observer, operations, trust, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
     sessions = Sessions(clock)

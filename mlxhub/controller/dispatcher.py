@@ -8,7 +8,7 @@ from loguru import logger
 
 from mlxhub.clients.connection import Connection
 from mlxhub.clients.headers import Headers
-from mlxhub.clients.upstream import Sign, Upstream, WorkerUnreachable
+from mlxhub.clients.upstream import Trust, Upstream, WorkerUnreachable
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
@@ -56,14 +56,14 @@ class Dispatcher:
         hub: HubInUse,
         observer: Observer,
         operations: Operations,
-        sign: Sign,
+        trust: Trust,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         """`silent_seconds`: what waits for a worker that says nothing at all ends after this."""
         self._hub = hub
         self._observer = observer
         self._operations = operations
-        self._sign = sign
+        self._trust = trust
         self._silent_seconds = silent_seconds
         self._upstreams: dict[str, Upstream] = {}
         self._leases = 0
@@ -139,5 +139,5 @@ class Dispatcher:
     def _upstream(self, model: HubModel) -> Upstream:
         upstream = self._upstreams.get(model.name)
         if upstream is None or upstream.port != model.port:
-            upstream = self._upstreams[model.name] = Upstream(model.name, model.port, self._sign)
+            upstream = self._upstreams[model.name] = Upstream(model.name, model.port, self._trust)
         return upstream

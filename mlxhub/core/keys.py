@@ -1,4 +1,4 @@
-"""Keys and tickets as values: what a client has to show, and whether what it shows is right."""
+"""Keys, tickets and proofs as values: what each end has to show, and whether what it shows is right."""
 
 import hashlib
 import hmac
@@ -55,9 +55,28 @@ def is_ticket_for(
     return hmac.compare_digest(_digest(signature), _digest(expected.encode()))
 
 
+def make_proof(secret: str, port: int, nonce: str) -> str:
+    """What only a worker of the hub can say to `nonce`, and only of the port at which it listens."""
+    return _hmac(secret, "identity", str(port), nonce)
+
+
+def is_proof(shown: str, keys: Iterable[Key], port: int, nonce: str, now: float) -> bool:
+    """`nonce` is to be the asker's own, and another every time."""
+    return is_known(
+        shown.encode(errors="replace"),
+        (Key(make_proof(key.secret, port, nonce), key.until) for key in keys),
+        now,
+    )
+
+
 def _signature(secret: str, time: str, method: str, port: int, target: str) -> str:
-    said = "\n".join((time, method, str(port), target))
-    return hmac.new(secret.encode(), said.encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
+    return _hmac(secret, time, method, str(port), target)
+
+
+def _hmac(secret: str, *said: str) -> str:
+    """Of different things the number of lines is different: a proof is never a ticket."""
+    text = "\n".join(said).encode(errors="surrogateescape")
+    return hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
 
 
 def _shown(authorizations: list[bytes], scheme: bytes) -> bytes | None:

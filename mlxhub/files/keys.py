@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from mlxhub.core.keys import PREFIX, TICKET_SECONDS, Key, make_ticket
+from mlxhub.core.keys import PREFIX, TICKET_SECONDS, Key, is_proof, make_ticket
 from mlxhub.errors import StateUnreadable
 from mlxhub.files.state import hold_lock, make_private_directory, read_state, write_state
 
@@ -88,8 +88,8 @@ class KeyFile:
         return self._keys
 
 
-class Tickets:
-    """What proves to the workers of a hub that it is the hub who asks."""
+class WorkerTrust:
+    """Between a hub and its workers: each knows the other by the worker key."""
 
     def __init__(self, directory: Path, wall_clock: Callable[[], float] = time.time) -> None:
         """`directory` is that of the keys, `wall_clock` in Unix seconds."""
@@ -97,7 +97,7 @@ class Tickets:
         self._wall_clock = wall_clock
         self._made: dict[tuple[str, int, bytes], tuple[float, list[tuple[bytes, bytes]]]] = {}
 
-    def __call__(self, method: str, port: int, target: bytes) -> list[tuple[bytes, bytes]]:
+    def sign(self, method: str, port: int, target: bytes) -> list[tuple[bytes, bytes]]:
         """The header for this request; none where the hub has no key, and then no worker takes it."""
         now = self._wall_clock()
         made_at, headers = self._made.get((method, port, target), (-TICKET_SECONDS, []))
@@ -112,6 +112,10 @@ class Tickets:
         if headers:
             self._made[method, port, target] = now, headers
         return headers
+
+    def is_worker(self, port: int, nonce: str, proof: str) -> bool:
+        """Whether this is what a worker of the hub, on this port, says to `nonce`."""
+        return is_proof(proof, self._key.current(), port, nonce, self._wall_clock())
 
 
 def key_file(directory: Path, which: Which) -> Path:

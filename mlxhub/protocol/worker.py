@@ -1,4 +1,4 @@
-"""What a worker says of itself: `GET /status`, the truth that the controller reads."""
+"""What a worker says of itself: `GET /status`, the truth that the controller reads, and `GET /identity`."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,6 +30,12 @@ class CounterStatus(BaseModel):
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+class Identity(BaseModel):
+    """`proof` as of `core.keys.make_proof`; empty where the worker belongs to no hub."""
+
+    proof: str
 
 
 class WorkerStatus(BaseModel):

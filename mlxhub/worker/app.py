@@ -16,6 +16,7 @@ from mlxhub.worker.routes.admin import AdminRoutes
 from mlxhub.worker.routes.chat import ChatRoute
 from mlxhub.worker.routes.completions import CompletionRoute
 from mlxhub.worker.routes.health import HealthRoutes
+from mlxhub.worker.routes.identity import IdentityRoute
 from mlxhub.worker.routes.metrics import MetricsRoute
 from mlxhub.worker.routes.models import ModelRoutes
 
@@ -39,6 +40,7 @@ def build_app(service: ModelService, generation: str) -> Starlette:
             Route("/health", health.health),
             Route("/livez", health.live),
             Route("/readyz", health.ready),
+            Route("/identity", IdentityRoute(settings).get),
             Route("/status", health.status),
             Route("/metrics", MetricsRoute(health.now).get),
             Route("/load", admin.load, methods=["POST"]),

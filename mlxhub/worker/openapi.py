@@ -10,7 +10,7 @@ from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.completions import CompletionRequest
 from mlxhub.protocol.openai.documented import ChatCompletion, TextCompletion
 from mlxhub.protocol.openapi import Operation, make_openapi
-from mlxhub.protocol.worker import WorkerStatus
+from mlxhub.protocol.worker import Identity, WorkerStatus
 from mlxhub.worker.access import TABLE
 
 
@@ -52,6 +52,11 @@ _OPERATIONS = {
     ("GET", "/health"): Operation("Whether it can serve.", Health, unable=Health),
     ("GET", "/livez"): Operation("Whether it is alive.", Alive, unable=Alive),
     ("GET", "/readyz"): Operation("Whether it would take a request now.", Alive, unable=Alive),
+    ("GET", "/identity"): Operation(
+        "Proves to its hub who it is.",
+        Identity,
+        query={"nonce": {"type": "string", "pattern": "^[0-9a-f]{32}$"}},
+    ),
     ("GET", "/status"): Operation("Everything it knows. Never counts as use.", WorkerStatus),
     ("GET", "/metrics"): Operation("The same in Prometheus' format.", "text/plain"),
     ("POST", "/load"): Operation("Done when the weights are in memory.", WorkerStatus),

@@ -20,7 +20,7 @@ from tests.stories.conftest import LiveHub, make_hub
 
 DEMO = "{name: demo, model_path: 'builtin:demo', aliases: [gpt-4o-mini]}"
 # Their processes start when they are asked for, each by one test.
-LAZY = [f"{{name: {name}, model_path: 'builtin:demo', default: false}}" for name in ("quiet",)]
+LAZY = [f"{{name: {name}, model_path: 'builtin:demo', default: false}}" for name in ("quiet", "mortal")]
 # What a process may keep of everything that is thrown at it. A worker reads large bodies on several threads,
 # and glibc keeps some memory for each: 20 MB were measured one request at a time, 124 MB six at a time.
 GROWTH_BYTES = {Program.CONTROLLER: 50_000_000, Program.WORKER: 200_000_000}

@@ -49,6 +49,7 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("GET", "/health"): Shown.NOTHING,
         ("GET", "/livez"): Shown.NOTHING,
         ("GET", "/readyz"): Shown.NOTHING,
+        ("GET", "/identity"): Shown.NOTHING,
         ("GET", "/status"): Shown.API,
         ("GET", "/metrics"): Shown.API,
         ("POST", "/load"): Shown.API,

@@ -12,6 +12,7 @@ from tests.attacks.line import require_nothing_told
 from tests.attacks.place import CHAT, Place, Program, chat, post
 from tests.attacks.raw import exchange
 from tests.attacks.stranger import Stranger, stranger_on
+from tests.eventually import eventually
 from tests.stories.conftest import LiveHub, make_hub
 
 PROMPT = "a prompt that no stranger may read"
@@ -75,7 +76,7 @@ def test_a18_every_socket_of_a_hub_is_on_loopback(target: Target) -> None:
 
 def require_ignorant(stranger: Stranger, place: Place) -> None:
     heard = stranger.heard.lower()
-    for never in (PROMPT, place.api, place.admin, place.own, "bearer", "messages", "post /v1"):
+    for never in (PROMPT, place.api, place.admin, place.own, "authorization", "messages", "post /v1"):
         assert never.lower().encode() not in heard, stranger.heard[:2000]
 
 
@@ -96,4 +97,25 @@ def test_a29_a_stranger_on_a_models_port_learns_nothing(locked_targets: dict[Pro
         assert view["process"] == "failed"
         assert f"Port {view['port']} is held by pid {os.getpid()}" in view["error"]
     assert exchange(place.port, request, START_SECONDS).answer.status == 200
+    target.require_unharmed()
+
+
+def test_a29_a_stranger_that_takes_a_dead_workers_port_learns_nothing(
+    locked_targets: dict[Program, Target],
+) -> None:
+    """The hub believes that it serves still: it was looked at a second ago."""
+    target = locked_targets[Program.CONTROLLER]
+    request = request_for(target, "mortal")
+    assert exchange(target.place.port, request, START_SECONDS).answer.status == 200
+    view = target.hub.model("mortal")
+    worker = psutil.Process(view["pid"])
+    worker.kill()
+    psutil.wait_procs([worker], START_SECONDS)
+    with stranger_on(view["port"]) as stranger:
+        answer = exchange(target.place.port, request, START_SECONDS).answer
+        require_ignorant(stranger, target.place)
+        assert b"GET /identity" in stranger.heard
+        assert answer.status == 503
+        require_nothing_told(answer, target.place, str(target.hub.home), "pytest")
+    eventually(lambda: exchange(target.place.port, request, START_SECONDS).answer.status == 200, 15)
     target.require_unharmed()

@@ -19,7 +19,7 @@ from mlxhub.launchd.carry_out import During
 from tests.controller.hub import ALPHA, BETA, RunningHub, running_hub
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
-from tests.fakes.worker import Answer, FakeWorker, Received, unsigned
+from tests.fakes.worker import Answer, FakeWorker, Received, Trusting
 
 pytestmark = pytest.mark.anyio
 
@@ -113,7 +113,7 @@ async def test_chat_says_where_nothing_answers() -> None:
 async def test_the_worker_client_asks_loads_and_unloads() -> None:
     worker = FakeWorker("alpha", free_ports(1)[0])
     await worker.open(pid=7)
-    client = WorkerClient("alpha", worker.port, unsigned)
+    client = WorkerClient("alpha", worker.port, Trusting())
     assert (await client.status()).pid == 7
     await client.load()
     assert (await client.status()).model_status is ModelState.READY
@@ -132,7 +132,7 @@ async def test_loads_that_hang_keep_nobody_from_asking_how_the_worker_is() -> No
     worker = FakeWorker("alpha", free_ports(1)[0])
     worker.may_load.clear()
     await worker.open(pid=7)
-    client = WorkerClient("alpha", worker.port, unsigned)
+    client = WorkerClient("alpha", worker.port, Trusting())
     loading = [asyncio.create_task(client.load()) for _ in range(16)]
     await until(lambda: worker.loads == 16)
     assert (await client.status()).pid == 7
@@ -152,5 +152,5 @@ async def test_what_is_no_worker_is_not_believed() -> None:
     port = free_ports(1)[0]
     server = await asyncio.start_server(answer, "127.0.0.1", port)
     with pytest.raises(WorkerSilent, match="no worker"):
-        await WorkerClient("alpha", port, unsigned).status()
+        await WorkerClient("alpha", port, Trusting()).status()
     server.close()

@@ -152,7 +152,10 @@ async def running_hub(
     ]
     hub = make_test_hub(directory, *placed, config=config)
     loop = asyncio.get_running_loop()
-    workers = {name: FakeWorker(name, model.port) for name, model in hub.models.items()}
+    settings = controller_settings(directory, ports[0], generation=generation or f"port {ports[0]}")
+    make_keys(settings.keys)
+    secret = current_key(settings.keys, "worker")
+    workers = {name: FakeWorker(name, model.port, secret) for name, model in hub.models.items()}
     programs = {name: WorkerProgram(worker, loop) for name, worker in workers.items()}
     launchd = launchd or FakeLaunchd()
     launchd.programs = {hub.models[name].label: program for name, program in programs.items()}
@@ -183,8 +186,6 @@ async def running_hub(
         controller_generation=lambda hub: f"port {hub.config.port}",
         holder_of=holder_of,
     )
-    settings = controller_settings(directory, ports[0], generation=generation or f"port {ports[0]}")
-    make_keys(settings.keys)
     if hub.config.port != ports[0]:
         hub = replace(hub, config=hub.config.model_copy(update={"port": ports[0]}))
     stop = asyncio.Event()

@@ -18,7 +18,7 @@ from mlxhub.fleet.workers import Workers
 from tests.controller.hub import ALPHA, controller_settings, make_test_hub
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
-from tests.fakes.worker import FakeWorker, unsigned
+from tests.fakes.worker import FakeWorker, Trusting
 
 pytestmark = pytest.mark.anyio
 
@@ -60,13 +60,13 @@ async def moving_hub(directory: Path) -> AsyncIterator[Moving]:
     launchd = Meanwhile()
     launchd.install(hubs[0].models["alpha"].label, hubs[0].models["alpha"].plist, "g1")
     outside = Collaborators(lambda: hubs[1], launchd, lambda *_: ReloadOutcome(), lambda _: "")
-    workers = Workers(unsigned)
+    workers = Workers(Trusting())
     observer = Observer(in_use, outside, workers)
     for worker in (old, new):
         await worker.open(PID)
     async with asyncio.TaskGroup() as tasks:
         operations = Operations(in_use, observer, workers, outside, controller_settings(directory), tasks)
-        dispatcher = Dispatcher(in_use, observer, operations, unsigned)
+        dispatcher = Dispatcher(in_use, observer, operations, Trusting())
         yield Moving(dispatcher, observer, launchd, old, new, move=lambda: in_use.replace(hubs[1]))
     for worker in (old, new):
         await worker.die()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlxhub.core.keys import Key, bearer, is_known, is_ticket_for, make_ticket
+from mlxhub.core.keys import Key, bearer, is_known, is_proof, is_ticket_for, make_proof, make_ticket
 
 NOW = 1_000_000.0
 
@@ -56,3 +56,19 @@ def test_a_ticket_is_good_for_one_request_at_one_port_for_a_moment() -> None:
 )
 def test_what_is_no_ticket_is_none(shown: bytes) -> None:
     assert not is_ticket_for([shown], "secret", "GET", 1, "/", NOW)
+
+
+def test_a_proof_is_good_for_one_nonce_at_one_port() -> None:
+    proof = make_proof("secret", 47850, "aa")
+    assert is_proof(proof, [Key("secret")], 47850, "aa", NOW)
+    assert is_proof(proof, [Key("new"), Key("secret", until=NOW + 1)], 47850, "aa", NOW)
+    for shown, key, port, nonce in [
+        (proof, Key("other"), 47850, "aa"),
+        (proof, Key("secret", until=NOW - 1), 47850, "aa"),
+        (proof, Key("secret"), 47851, "aa"),
+        (proof, Key("secret"), 47850, "ab"),
+        ("", Key("secret"), 47850, "aa"),
+        ("\ud800", Key("secret"), 47850, "aa"),
+    ]:
+        assert not is_proof(shown, [key], port, nonce, NOW)
+    assert not is_proof(proof, [], 47850, "aa", NOW)

@@ -7,14 +7,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from mlxhub.clients.headers import Headers
+from mlxhub.core.keys import Key, is_proof, make_proof
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.protocol.worker import BatchStatus, CounterStatus, MemoryStatus, WorkerStatus
+from mlxhub.protocol.worker import BatchStatus, CounterStatus, Identity, MemoryStatus, WorkerStatus
 from tests.fakes.launchd import FakeLaunchd
 
+SECRET = "what a fake worker and its hub know"
 
-def unsigned(_method: str, _port: int, _target: bytes) -> Headers:
-    """For requests to workers that ask for no proof."""
-    return []
+
+class Trusting:
+    """Of a hub whose workers have SECRET, and ask for no proof."""
+
+    def sign(self, _method: str, _port: int, _target: bytes) -> Headers:
+        return []
+
+    def is_worker(self, port: int, nonce: str, proof: str) -> bool:
+        return is_proof(proof, [Key(SECRET)], port, nonce, 0)
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ class FakeWorker:
 
     name: str
     port: int
+    secret: str = SECRET
     generation: str = "g1"
     script: Script = echo
     pid: int = 0
@@ -162,6 +171,9 @@ class FakeWorker:
 
     async def _answer(self, request: Received, answer: Answer) -> None:
         match request.method, request.target.partition("?")[0]:
+            case "GET", "/identity":
+                proof = make_proof(self.secret, self.port, request.target.partition("nonce=")[2])
+                await answer.whole(Identity(proof=proof).model_dump_json().encode())
             case "GET", "/status":
                 if self.muted:
                     await asyncio.sleep(3600)

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub.core.keys import is_known, is_ticket_for
+from mlxhub.core.keys import is_known, is_ticket_for, make_proof
 from mlxhub.errors import StateUnreadable
-from mlxhub.files.keys import ALL, KeyFile, Tickets, current_key, key_file, make_keys, read_keys, rotate_key
+from mlxhub.files.keys import (
+    ALL,
+    KeyFile,
+    WorkerTrust,
+    current_key,
+    key_file,
+    make_keys,
+    read_keys,
+    rotate_key,
+)
 
 
 @pytest.fixture
@@ -64,17 +73,27 @@ def test_with_a_key_file_that_is_gone_or_damaged_nobody_gets_in(
 
 def test_tickets_are_made_once_for_a_while(directory: Path) -> None:
     now = [1_000_000.0]
-    sign = Tickets(directory, lambda: now[0])
-    ((name, first),) = sign("GET", 47850, b"/status")
+    trust = WorkerTrust(directory, lambda: now[0])
+    ((name, first),) = trust.sign("GET", 47850, b"/status")
     secret = current_key(directory, "worker")
     assert name == b"authorization"
     assert is_ticket_for([first], secret, "GET", 47850, "/status", now[0])
     now[0] += 9
-    assert sign("GET", 47850, b"/status") == [(name, first)]
+    assert trust.sign("GET", 47850, b"/status") == [(name, first)]
     now[0] += 2
-    assert sign("GET", 47850, b"/status") != [(name, first)]
-    assert sign("GET", 47851, b"/status") != sign("GET", 47850, b"/status")
+    assert trust.sign("GET", 47850, b"/status") != [(name, first)]
+    assert trust.sign("GET", 47851, b"/status") != trust.sign("GET", 47850, b"/status")
 
 
 def test_without_a_key_nothing_is_signed(tmp_path: Path) -> None:
-    assert Tickets(tmp_path / "keys")("GET", 1, b"/status") == []
+    assert WorkerTrust(tmp_path / "keys").sign("GET", 1, b"/status") == []
+    assert not WorkerTrust(tmp_path / "keys").is_worker(1, "aa", make_proof("", 1, "aa"))
+
+
+def test_a_worker_is_known_by_its_proof_also_after_a_rotation(directory: Path) -> None:
+    trust = WorkerTrust(directory)
+    old = current_key(directory, "worker")
+    assert trust.is_worker(47850, "aa", make_proof(old, 47850, "aa"))
+    new = rotate_key(directory, "worker", keep_until=None)
+    assert trust.is_worker(47850, "aa", make_proof(new, 47850, "aa"))
+    assert not trust.is_worker(47850, "aa", make_proof(old, 47850, "aa"))

@@ -134,6 +134,7 @@ def test_eight_streams_decode_in_one_batch(demo_hub: LiveHub) -> None:
 
     def stream() -> None:
         with demo_hub.client() as client:
+            client.models.list()  # the client loads its own parts and connects before the first ends
             begin.wait(30)
             answer = client.chat.completions.create(
                 model="demo", messages=says(STORY), temperature=0, stream=True, max_tokens=300

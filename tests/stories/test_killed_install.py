@@ -15,6 +15,8 @@ MODELS = (
     "{name: eager, model_path: 'builtin:demo'}",
     "{name: lazy, model_path: 'builtin:demo', default: false}",
 )
+# Of the steps, each to a test of its own: they take a while, and may be taken side by side.
+SHARES = 4
 # Each changes what the next run finds: a file in its place or gone, a job loaded, unloaded or started.
 KILLED = """
 import os, signal, sys
@@ -83,9 +85,10 @@ def assert_healthy(hub: LiveHub) -> None:
     assert status["warnings"] == []
 
 
-def test_an_install_that_is_killed_anywhere_is_repaired_by_the_next(hub: LiveHub) -> None:
+@pytest.mark.parametrize("share", range(SHARES))
+def test_an_install_that_is_killed_anywhere_is_repaired_by_the_next(hub: LiveHub, share: int) -> None:
     hub.write(*MODELS)
-    steps = 0
+    steps = share
     killed = True
     while killed:
         with quick_supervisor(hub):
@@ -98,7 +101,7 @@ def test_an_install_that_is_killed_anywhere_is_repaired_by_the_next(hub: LiveHub
         left = [path for path in hub.home.rglob("*") if path.suffix in (".plist", ".tmp")]
         assert left == []
         assert not (hub.home / "bin").exists()
-        steps += 1
+        steps += SHARES
     # Two launchers, the list, three plists, three jobs that are loaded and two that are started, and more.
     assert steps > 10
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mlxhub import demo
-from mlxhub.clients.upstream import Sign
+from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.agents import RenderedAgent
 from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.errors import Fault, LaunchctlTimeout, MlxhubError
 from mlxhub.files.huggingface import cache_directory
-from mlxhub.files.keys import Tickets
+from mlxhub.files.keys import WorkerTrust
 from mlxhub.files.machine import Machine
 from mlxhub.files.ports import port_holder
 from mlxhub.files.probes import CheckpointSeen, look_at_checkpoints
@@ -75,8 +75,8 @@ def gather(
     silence = _LaunchdSaid(f"launchd does not answer within {LAUNCHD_SECONDS:g} s.", {}, None)
     said = answer_within(LAUNCHD_SECONDS, begin(lambda: _ask_launchd(labels, launchd)), silence)
     models = list(read.hub.models.values()) if read.hub is not None else []
-    sign = Tickets(read.paths.keys)
-    answers = _ask_all(models if said.fault is None else [], launchd, sign, ask_controller)
+    trust = WorkerTrust(read.paths.keys)
+    answers = _ask_all(models if said.fault is None else [], launchd, trust, ask_controller)
     files = read_agent_files(labels, read.paths, records)
     named = {model.name: _named(model, machine) for model in models}
     seen = _refuse(models, _look_at_checkpoints(named, machine))
@@ -96,11 +96,11 @@ def gather(
 
 
 def _ask_all(
-    models: list[HubModel], launchd: Launchd, sign: Sign, ask_controller: Callable[[], int | None]
+    models: list[HubModel], launchd: Launchd, trust: Trust, ask_controller: Callable[[], int | None]
 ) -> Callable[[], Answers]:
     """Workers and controller at once: one that hangs costs its limit, not one limit after the other."""
     said = _ModelsSaid()
-    models_later = begin(lambda: asyncio.run(_look_at_all(models, launchd, sign, said)))
+    models_later = begin(lambda: asyncio.run(_look_at_all(models, launchd, trust, said)))
     controller_later = begin(ask_controller)
 
     def answers() -> Answers:
@@ -146,16 +146,16 @@ def _ask_launchd(labels: list[str], launchd: Launchd) -> _LaunchdSaid:
         return _LaunchdSaid(str(error), {}, None)
 
 
-async def _look_at_all(models: list[HubModel], launchd: Launchd, sign: Sign, said: _ModelsSaid) -> None:
+async def _look_at_all(models: list[HubModel], launchd: Launchd, trust: Trust, said: _ModelsSaid) -> None:
     """One that hangs keeps no other's answer from being heard."""
     asyncio.get_running_loop().set_default_executor(LeavingThreads(_CONCURRENT_LOOKS))
     async with asyncio.TaskGroup() as looks:
         for model in models:
-            looks.create_task(_look(model, launchd, sign, said))
+            looks.create_task(_look(model, launchd, trust, said))
 
 
-async def _look(model: HubModel, launchd: Launchd, sign: Sign, said: _ModelsSaid) -> None:
-    client = WorkerClient(model.name, model.port, sign)
+async def _look(model: HubModel, launchd: Launchd, trust: Trust, said: _ModelsSaid) -> None:
+    client = WorkerClient(model.name, model.port, trust)
     try:
         said.facts[model.name] = await look(
             model, None, launchd=launchd, ask=client.status, holder_of=port_holder
