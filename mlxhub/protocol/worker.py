@@ -1,4 +1,4 @@
-"""What a worker says of itself: `GET /status`, the truth that the controller reads, and `GET /identity`."""
+"""What a worker says of itself: `GET /status`, the truth that the controller reads, and `GET /identity/…`."""
 
 from pydantic import BaseModel, ConfigDict
 

@@ -49,7 +49,7 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("GET", "/health"): Shown.NOTHING,
         ("GET", "/livez"): Shown.NOTHING,
         ("GET", "/readyz"): Shown.NOTHING,
-        ("GET", "/identity"): Shown.NOTHING,
+        ("GET", "/identity/{nonce}"): Shown.NOTHING,
         ("GET", "/status"): Shown.API,
         ("GET", "/metrics"): Shown.API,
         ("POST", "/load"): Shown.API,
@@ -60,7 +60,12 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("POST", COMPLETIONS): Shown.V1,
     },
 }
-_EXAMPLES = {"{name}": "demo", "{action}": "stop", "{model_id:path}": "demo"}
+_EXAMPLES = {
+    "{name}": "demo",
+    "{nonce}": "0123456789abcdef" * 2,
+    "{action}": "stop",
+    "{model_id:path}": "demo",
+}
 
 
 @dataclass(frozen=True, slots=True)
