@@ -103,7 +103,7 @@ class Place:
         """Method and a real path of those that ask for one of these; without any, of all."""
         wanted = shown or tuple(Shown)
         return [
-            (method, _example(path))
+            (method, example_of(path))
             for (method, path), need in ROUTES[self.program].items()
             if need in wanted
         ]
@@ -158,7 +158,8 @@ def _body_for(path: str) -> bytes:
     return json.dumps(sent).encode()
 
 
-def _example(path: str) -> str:
+def example_of(path: str) -> str:
+    """A real path, of one as the programs declare it."""
     for parameter, value in _EXAMPLES.items():
         path = path.replace(parameter, value)
     return path
