@@ -105,7 +105,7 @@ class ModelService:
         self, requests: Sequence[GenerationRequest], answers: int = 1
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
-        generation = self._admit(len(requests) * answers)
+        generation = self._admit(len(requests) * answers, answers)
         try:
             await self._ready(generation)
             prepared = [
@@ -165,7 +165,7 @@ class ModelService:
         self._in_flight.fail_all(GenerationFailed(reason))
         self._stop_process()
 
-    def _admit(self, rows: int) -> Generation:
+    def _admit(self, rows: int, answers: int) -> Generation:
         if self.draining:
             raise Draining
         if self.state is ModelState.UNLOADED:
@@ -181,7 +181,7 @@ class ModelService:
             raise QueueFull(max(0, self.rows - self.settings.max_concurrency))
         self.counters.requests += 1
         self._disarm()
-        return self._in_flight.add(rows)
+        return self._in_flight.add(rows, answers)
 
     async def _ready(self, generation: Generation) -> None:
         """Wait until it is in memory; one load serves all who wait."""
@@ -201,6 +201,7 @@ class ModelService:
 
     def _release(self, generation: Generation) -> None:
         self.counters.completion_tokens += generation.completion_tokens
+        self.counters.cached_tokens += generation.cached_tokens
         self._in_flight.remove(generation)
         self._last_used = self._clock()
         self._arm()

@@ -59,13 +59,18 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span."""
+    """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span.
+
+    `boundaries`: after so many tokens other prompts may part from this one; only for models whose memory of a
+    prompt cannot be cut back to a beginning of it.
+    """
 
     tokens: tuple[int, ...]
     max_tokens: int
     sampling: SamplingOptions
     stops: tuple[str, ...] = ()
     in_reasoning: bool = False
+    boundaries: tuple[int, ...] = ()
 
     def for_row(self, row: int) -> "PreparedRequest":
         """Each of several answers to one prompt draws from a key of its own."""
@@ -80,9 +85,10 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The row has a place in the batch."""
+    """The row has a place in the batch. `cached_tokens` of its prompt need not be read again."""
 
     handle: int
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +150,13 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """Rows in the batch (prefill and decode), the most since the load, and MLX's own memory counters."""
+    """Rows in the batch (prefill and decode), the most since the load, what is kept of prompts, and MLX's own
+    memory counters."""
 
     rows: int = 0
     peak_rows: int = 0
+    kept_prompts: int = 0
+    kept_bytes: int = 0
     active_bytes: int = 0
     peak_bytes: int = 0
 
