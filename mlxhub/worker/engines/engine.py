@@ -49,12 +49,16 @@ class SamplingOptions:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """`max_tokens` None: as many as the context holds. `stops` end the answer and are not part of it."""
+    """`max_tokens` None: as many as the context holds. `stops` end the answer and are not part of it.
+
+    `top_logprobs`: how likely each token was is told, with so many of the likeliest; None: it is not told.
+    """
 
     prompt: Prompt
     sampling: SamplingOptions = SamplingOptions()
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class PreparedRequest:
     stops: tuple[str, ...] = ()
     in_reasoning: bool = False
     boundaries: tuple[int, ...] = ()
+    top_logprobs: int | None = None
 
     def for_row(self, row: int) -> "PreparedRequest":
         """Each of several answers to one prompt draws from a key of its own."""
@@ -92,11 +97,31 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """`text_bytes` need not be whole characters. `logprob` is natural, of all that could be sampled."""
+
+    text_bytes: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampledLogprob:
+    """`top`: the likeliest first, whether or not they were sampled."""
+
+    sampled: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """The text of one more token; empty where its characters are not complete or may become a stop."""
+    """The text of one more token; empty where its characters are not complete or may become a stop.
+
+    `logprobs` where asked for: of the tokens whose text is all told by now, and was not before.
+    """
 
     handle: int
     text: str
+    logprobs: tuple[SampledLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +132,7 @@ class Finished:
     text: str
     reason: FinishReason
     completion_tokens: int
+    logprobs: tuple[SampledLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
@@ -24,6 +24,8 @@ from mlxhub.worker.engines.mlx_lm_api import check_api
 from mlxhub.worker.engines.mlx_lm_batch import Batch
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
+from mlxhub.worker.engines.text_row import Detokenizer
+from mlxhub.worker.engines.token_bytes import TokenBytes
 
 CONTEXT_KEYS = (
     "max_position_embeddings",
@@ -39,17 +41,6 @@ _THINK_TAIL_TOKENS = 32
 _ANOTHER_TEXT = "\u2042"
 
 check_api()
-
-
-class Detokenizer(Protocol):
-    """One answer's tokens to text. `last_segment` never ends within a character."""
-
-    def add_token(self, token: int) -> None: ...
-
-    def finalize(self) -> None: ...
-
-    @property
-    def last_segment(self) -> str: ...
 
 
 class TextModel:
@@ -68,6 +59,7 @@ class TextModel:
         # In the vocabulary's own spelling, which has at least a character for each of the text's.
         self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
         self.parse_tool_call = _tool_parser(tokenizer)
+        self._text_bytes = TokenBytes(tokenizer)
         self.markers = Markers(
             think_start=tokenizer.think_start,
             think_end=tokenizer.think_end,
@@ -83,7 +75,7 @@ class TextModel:
             prefill_batch_size=max_rows,
             prefill_step_size=prefill_step,
         )
-        return Batch(generator, self._samplers)
+        return Batch(generator, self._samplers, self._text_bytes)
 
     def new_detokenizer(self) -> Detokenizer:
         detokenizer: Detokenizer = self._tokenizer.detokenizer

@@ -17,8 +17,6 @@ from mlxhub.worker.engines.engine import (
     Delta,
     EngineLoad,
     Failed,
-    Finished,
-    FinishReason,
     GenerationRequest,
     LoadedModel,
     Piece,
@@ -29,14 +27,12 @@ from mlxhub.worker.engines.engine import (
     TokenPrompt,
 )
 from mlxhub.worker.engines.open_files import kept_open_files
-from mlxhub.worker.output.stops import StopMatcher
+from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
-    from mlxhub.worker.engines.mlx_lm_adapter import Detokenizer, TextModel
-    from mlxhub.worker.engines.mlx_lm_batch import Batch, SampledToken
+    from mlxhub.worker.engines.mlx_lm_adapter import TextModel
+    from mlxhub.worker.engines.mlx_lm_batch import Batch
     from mlxhub.worker.engines.read_prompts import ReadPrompts
-
-_BROKEN_CHARACTER = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +49,6 @@ class TextEngineOptions:
     kept_bytes: int = 2_000_000_000
 
 
-@dataclass(slots=True)
-class _Row:
-    handle: int
-    request: PreparedRequest
-    detokenizer: Detokenizer
-    stops: StopMatcher
-    cached_tokens: int
-    tokens: int = 0
-    decoding: bool = False
-
-
 class TextEngine:
     """An Engine. Its own queue feeds the batch, so that prefill stays within its share of each step."""
 
@@ -74,7 +59,7 @@ class TextEngine:
         self._read: ReadPrompts | None = None
         self._context_length = 0
         self._waiting: deque[tuple[int, PreparedRequest]] = deque()
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, TextRow] = {}
         self._peak_rows = 0
         # Known from the first load on; then it tells the truth also of what an unload left behind.
         self._memory_bytes: Callable[[], tuple[int, int]] | None = None
@@ -143,6 +128,7 @@ class TextEngine:
             stops=request.stops,
             in_reasoning=in_reasoning,
             boundaries=boundaries,
+            top_logprobs=request.top_logprobs,
         )
 
     def submit(self, handle: int, request: PreparedRequest) -> None:
@@ -161,11 +147,11 @@ class TextEngine:
         for uid in step.ready:
             self._rows[uid].decoding = True
         # Of the others what they read is kept at their end, and serves for every beginning of it.
-        self._keep_read([uid for uid in step.at_boundary if self._rows[uid].request.boundaries])
+        self._keep_read([uid for uid in step.at_boundary if self._rows[uid].has_boundaries])
         over: list[int] = []
         for sampled in step.sampled:
             row = self._rows[sampled.uid]
-            delta = self._advance(row, sampled)
+            delta = row.advance(sampled.token, sampled.reason, sampled.logprob)
             deltas.append(delta)
             if sampled.read is not None and self._read is not None:
                 self._read.keep(sampled.read)
@@ -202,7 +188,7 @@ class TextEngine:
             assert self._read is not None
             known = self._read.find(request.tokens)
             cached = 0 if known is None else len(known.tokens)
-            row = _Row(handle, request, self._model.new_detokenizer(), StopMatcher(request.stops), cached)
+            row = TextRow(handle, request, self._model.new_detokenizer(), len(request.tokens) - cached)
             try:
                 uid = self._batch.insert(request, known)
             except Exception:  # noqa: BLE001 - one request's fault must not reach the others
@@ -222,32 +208,9 @@ class TextEngine:
         A single long prompt leaves room for one neighbour, so that a short one need not wait for its end.
         """
         _, coming = self._waiting[0]
-        lengths = [
-            len(row.request.tokens) - row.cached_tokens for row in self._rows.values() if not row.decoding
-        ]
+        lengths = [row.unread_tokens for row in self._rows.values() if not row.decoding]
         longest = max(min(length, self._options.prefill_step) for length in (*lengths, len(coming.tokens)))
         return not lengths or (len(lengths) + 1) * longest <= 2 * self._options.prefill_step
-
-    def _advance(self, row: _Row, sampled: SampledToken) -> Delta:
-        """What one more token means for its row. A fault in one row's text is that row's alone."""
-        row.tokens += 1
-        try:
-            if sampled.reason is not FinishReason.STOP:
-                row.detokenizer.add_token(sampled.token)
-            if sampled.reason is not None:
-                row.detokenizer.finalize()
-            text = row.detokenizer.last_segment
-        except (LookupError, ValueError, UnicodeError):
-            logger.exception("A row's tokens could not be decoded")
-            return Failed(row.handle, GenerationFailed("the tokenizer could not decode the answer."))
-        if sampled.reason is not None:
-            text = text.rstrip(_BROKEN_CHARACTER)
-        matched = row.stops.feed(text)
-        if matched.stopped:
-            return Finished(row.handle, matched.text, FinishReason.STOP, row.tokens)
-        if sampled.reason is not None:
-            return Finished(row.handle, matched.text + row.stops.finish(), sampled.reason, row.tokens)
-        return Piece(row.handle, matched.text)
 
     def _remove(self, uids: list[int]) -> None:
         """What they have read by now is kept: a client that left may ask again."""
