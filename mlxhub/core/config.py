@@ -61,6 +61,7 @@ class EngineOptions(_Strict):
     max_concurrency: int = Field(8, ge=1, le=256, description="Requests that decode together.")
     queue_size: int = Field(100, ge=0, le=10_000, description="Requests that may wait for a place.")
     queue_timeout: float = Field(300, gt=0, description="Seconds a request may wait for a place.")
+    request_timeout: float = Field(3600, gt=0, description="Seconds a request may take altogether.")
     max_tokens: int | None = Field(None, ge=1, description="Answer limit of a request that names none.")
     sampling: Sampling = Field(Sampling(), description="Sampling of a request that names none.")
     prompt_cache: PromptCacheLimits = Field(

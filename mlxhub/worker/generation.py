@@ -82,7 +82,7 @@ class Generation:
         except TimeoutError:
             raise QueueTimeout(seconds) from None
 
-    async def until(self, transition: "asyncio.Task[Any]") -> None:
+    async def until(self, transition: "asyncio.Future[Any]") -> None:
         """Wait for its end, however it ends and without ending it, unless `fail` comes first."""
         await asyncio.wait({transition, self._error}, return_when=asyncio.FIRST_COMPLETED)
         if self._error.done():

@@ -12,9 +12,9 @@ from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
 from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.protocol.worker import CounterStatus
-from mlxhub.refusals import Draining, GenerationFailed, InvalidRequest, QueueFull
+from mlxhub.refusals import Draining, GenerationFailed, InvalidRequest, QueueFull, RequestTimeout
 from mlxhub.worker.engine_thread import EngineThread
-from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
+from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel, PreparedRequest
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
@@ -106,11 +106,11 @@ class ModelService:
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
         generation = self._admit(len(requests) * answers, answers)
+        limit = self.settings.request_timeout
+        deadline = self._loop.call_later(limit, generation.fail, RequestTimeout(limit))
         try:
             await self._ready(generation)
-            prepared = [
-                await self._loop.run_in_executor(self._preparing, self.thread.prepare, r) for r in requests
-            ]
+            prepared = [await self._prepare(generation, request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
             self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
@@ -126,6 +126,7 @@ class ModelService:
             self.counters.cancelled += 1
             raise
         finally:
+            deadline.cancel()
             self._release(generation)
 
     async def load(self) -> None:
@@ -198,6 +199,14 @@ class ModelService:
                 raise error
         self._in_flight.hold_model(generation)
         generation.model = self.model
+
+    async def _prepare(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
+        preparing = self._loop.run_in_executor(self._preparing, self.thread.prepare, request)
+        try:
+            await generation.until(preparing)
+        finally:
+            preparing.cancel()
+        return preparing.result()
 
     def _release(self, generation: Generation) -> None:
         self.counters.completion_tokens += generation.completion_tokens
