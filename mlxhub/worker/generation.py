@@ -16,6 +16,7 @@ class Generation:
         self.handles = handles
         self.open = set(handles)
         self.completion_tokens = 0
+        self.cached_tokens = 0
         self.prepared: Sequence[PreparedRequest] = ()
         self.model: LoadedModel | None = None
         self._arrived: list[Delta] = []

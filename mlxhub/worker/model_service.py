@@ -12,9 +12,9 @@ from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
 from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.protocol.worker import CounterStatus
-from mlxhub.refusals import Draining, GenerationFailed, InvalidRequest, QueueFull
+from mlxhub.refusals import ContextOverflow, Draining, GenerationFailed, InvalidRequest, QueueFull
 from mlxhub.worker.engine_thread import EngineThread
-from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
+from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel, PreparedRequest
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
@@ -105,12 +105,8 @@ class ModelService:
         self, requests: Sequence[GenerationRequest], answers: int = 1
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
-        generation = self._admit(len(requests) * answers)
-        try:
-            await self._ready(generation)
-            prepared = [
-                await self._loop.run_in_executor(self._preparing, self.thread.prepare, r) for r in requests
-            ]
+        async with self._served(len(requests) * answers) as generation:
+            prepared = [await self._prepared(request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
             self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
@@ -118,15 +114,19 @@ class ModelService:
                 self.thread.submit(handle, row)
             await generation.place(self.settings.queue_timeout)
             yield generation
-            self.counters.completed += 1
-        except MlxhubError:
-            self.counters.failed += 1
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            self.counters.cancelled += 1
-            raise
-        finally:
-            self._release(generation)
+
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        """Of its prompt, also where that leaves no room for an answer.
+
+        Raises ContextOverflow where it is so long that not even tokenizing is worth its memory.
+        """
+        async with self._served(1):
+            try:
+                return len((await self._prepared(request)).tokens)
+            except ContextOverflow as overflow:
+                if overflow.at_least:
+                    raise
+                return overflow.prompt_tokens
 
     async def load(self) -> None:
         """Bring it into memory now, also right after a failure. Raises LoadFailed."""
@@ -164,6 +164,26 @@ class ModelService:
         self.begin_drain()
         self._in_flight.fail_all(GenerationFailed(reason))
         self._stop_process()
+
+    @asynccontextmanager
+    async def _served(self, rows: int) -> AsyncIterator[Generation]:
+        """A request that was taken, with the model in memory; counted by how it ends."""
+        generation = self._admit(rows)
+        try:
+            await self._ready(generation)
+            yield generation
+            self.counters.completed += 1
+        except MlxhubError:
+            self.counters.failed += 1
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            self.counters.cancelled += 1
+            raise
+        finally:
+            self._release(generation)
+
+    async def _prepared(self, request: GenerationRequest) -> PreparedRequest:
+        return await self._loop.run_in_executor(self._preparing, self.thread.prepare, request)
 
     def _admit(self, rows: int) -> Generation:
         if self.draining:

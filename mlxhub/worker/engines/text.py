@@ -222,8 +222,8 @@ class TextEngine:
         if sampled.reason is not None:
             text = text.rstrip(_BROKEN_CHARACTER)
         matched = row.stops.feed(text)
-        if matched.stopped:
-            return Finished(row.handle, matched.text, FinishReason.STOP, row.tokens)
+        if matched.stop is not None:
+            return Finished(row.handle, matched.text, FinishReason.STOP, row.tokens, matched.stop)
         if sampled.reason is not None:
             return Finished(row.handle, matched.text + row.stops.finish(), sampled.reason, row.tokens)
         return Piece(row.handle, matched.text)
