@@ -40,8 +40,8 @@ class Operation:
 
     `answer` of 200 is a model, as JSON, or text of a media type. `asks`: the body, where it is more than an
     object. `is_streamed`: where the request says so, the answer comes as events. `unable`: what 503 answers,
-    where that is no error. `error`: how its API writes errors, if not as all others do. `query` and `path` are
-    JSON Schemas by parameter; a parameter of the path of which nothing is said is any text.
+    where that is no error. `error`: how its API writes errors, if not as all others do. `query` and `path`
+    are JSON Schemas by parameter; a parameter of the path of which nothing is said is any text.
     """
 
     summary: str
