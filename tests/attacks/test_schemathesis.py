@@ -47,7 +47,7 @@ def towards_the_model(_context: object, body: Any) -> Any:
     changed = {name: whole(value) for name, value in body.items()}
     if len(body["model"]) < 8:
         changed["model"] = "demo"
-    for limit in ("max_tokens", "max_completion_tokens"):
+    for limit in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
         given = changed.get(limit)
         if given is None or (type(given) is int and given > MOST_TOKENS):
             changed[limit] = MOST_TOKENS
