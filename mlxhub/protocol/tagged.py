@@ -23,8 +23,10 @@ def told_apart_by(field: str, message: str, *, default: str | None = None) -> Di
     """
 
     def kind_of(value: Any) -> str | None:
+        # A model where it is written out again.
         kind = value.get(field) if isinstance(value, Mapping) else getattr(value, field, None)
-        return tag(kind if isinstance(kind, str) else default or "") if kind or default else None
+        kind = default if kind is None else kind
+        return tag(kind) if isinstance(kind, str) else None
 
     return Discriminator(kind_of, custom_error_type=UNSUPPORTED, custom_error_message=message)
 

@@ -24,6 +24,8 @@ from mlxhub.protocol.errors import (
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.request_id import request_id_if_any
 
+# A longer part of a parameter's path is none of our names but a key of the client's.
+_LONGEST_NAME = 64
 _CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -93,7 +95,9 @@ def _param(path: Sequence[str | int]) -> str:
     for part in path:
         if isinstance(part, int):
             name += f"[{part}]"
-        elif part.isidentifier() and part not in ("str", "int", "float", "bool"):
+        elif (
+            len(part) <= _LONGEST_NAME and part.isidentifier() and part not in ("str", "int", "float", "bool")
+        ):
             name += f".{part}" if name else part
     return name
 

@@ -51,6 +51,14 @@ CONVERSATIONS: dict[str, tuple[list[Any], list[Any]]] = {
         [{"role": "user", "content": [text("a"), text("b")]}],
         [{"role": "user", "content": "a\nb"}],
     ),
+    "a word of the system between them": (
+        [USER, {"role": "system", "content": [text("a"), text("b")]}, USER],
+        [
+            {"role": "user", "content": "x"},
+            {"role": "system", "content": "a\nb"},
+            {"role": "user", "content": "x"},
+        ],
+    ),
     "neighbours of one role": (
         [USER, {"role": "user", "content": [text("y")]}],
         [{"role": "user", "content": "x\ny"}],

@@ -167,7 +167,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages"),
     ({"messages": says("x") * 4097}, "messages"),
     ({"messages": says("x", "y")}, "messages"),
-    ({"messages": [{"role": "system", "content": "x"}]}, "messages[0]"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0]"),
     ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
     (parts({"type": "image", "source": {}}), "messages[0].content[0]"),
     (parts({"type": "document"}), "messages[0].content[0]"),

@@ -165,6 +165,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"text": {"format": {"type": "xml"}}}, "text.format"),
     ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
     ({"metadata": {"a": 1}}, "metadata.a"),
+    ({"metadata": {"k" * 65: "x"}}, "metadata"),
     ({"metadata": {"a": "x" * 513}}, "metadata.a"),
     ({"previous_response_id": "resp_1"}, "previous_response_id"),
     ({"conversation": "conv_1"}, "conversation"),

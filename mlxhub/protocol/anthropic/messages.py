@@ -79,9 +79,16 @@ class AssistantMessage(Lenient):
     content: Annotated[_Text | _AssistantBlocks, TEXT_OR_LIST]
 
 
+class SystemMessage(Lenient):
+    role: Literal["system"]
+    content: Text
+
+
 Message = Annotated[
-    Annotated[UserMessage, Tag(tag("user"))] | Annotated[AssistantMessage, Tag(tag("assistant"))],
-    told_apart_by("role", "the role must be user or assistant"),
+    Annotated[UserMessage, Tag(tag("user"))]
+    | Annotated[AssistantMessage, Tag(tag("assistant"))]
+    | Annotated[SystemMessage, Tag(tag("system"))],
+    told_apart_by("role", "the role must be user, assistant or system"),
 ]
 
 

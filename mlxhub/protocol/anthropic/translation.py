@@ -17,7 +17,6 @@ from mlxhub.protocol.anthropic.messages import (
     ToolChoice,
     ToolResultBlock,
     ToolUseBlock,
-    UserMessage,
 )
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.refusals import InvalidRequest
@@ -72,13 +71,16 @@ def _messages(messages: Sequence[Message]) -> Iterator[dict[str, Any]]:
     """Neighbours of one role are one turn, as they are at Anthropic's."""
     for role, turn in groupby(messages, key=lambda message: message.role):
         blocks = [block for message in turn for block in _blocks(message)]
-        if role == "assistant":
-            yield _assistant(blocks)
-        else:
-            yield from _user(blocks)
+        match role:
+            case "assistant":
+                yield _assistant(blocks)
+            case "system":
+                yield {"role": "system", "content": _text(blocks)}
+            case _:
+                yield from _user(blocks)
 
 
-def _blocks(message: UserMessage | AssistantMessage) -> Sequence[Any]:
+def _blocks(message: Message) -> Sequence[Any]:
     if isinstance(message.content, str):
         return [TextBlock(type="text", text=message.content)]
     return message.content
