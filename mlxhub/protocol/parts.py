@@ -40,7 +40,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`cached_tokens`: those of the prompt that were not computed again."""
+    """`cached_tokens` of the prompt's did not have to be read."""
 
     prompt_tokens: int
     completion_tokens: int

@@ -12,7 +12,14 @@ from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
 from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.protocol.worker import CounterStatus
-from mlxhub.refusals import ContextOverflow, Draining, GenerationFailed, InvalidRequest, QueueFull
+from mlxhub.refusals import (
+    ContextOverflow,
+    Draining,
+    GenerationFailed,
+    InvalidRequest,
+    QueueFull,
+    RequestTimeout,
+)
 from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel, PreparedRequest
 from mlxhub.worker.generation import Generation
@@ -105,8 +112,8 @@ class ModelService:
         self, requests: Sequence[GenerationRequest], answers: int = 1
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
-        async with self._served(len(requests) * answers) as generation:
-            prepared = [await self._prepared(request) for request in requests]
+        async with self._served(len(requests) * answers, answers) as generation:
+            prepared = [await self._prepare(generation, request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
             self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
@@ -120,9 +127,9 @@ class ModelService:
 
         Raises ContextOverflow where it is so long that not even tokenizing is worth its memory.
         """
-        async with self._served(1):
+        async with self._served(1, 1) as generation:
             try:
-                return len((await self._prepared(request)).tokens)
+                return len((await self._prepare(generation, request)).tokens)
             except ContextOverflow as overflow:
                 if overflow.at_least:
                     raise
@@ -166,9 +173,11 @@ class ModelService:
         self._stop_process()
 
     @asynccontextmanager
-    async def _served(self, rows: int) -> AsyncIterator[Generation]:
+    async def _served(self, rows: int, answers: int) -> AsyncIterator[Generation]:
         """A request that was taken, with the model in memory; counted by how it ends."""
-        generation = self._admit(rows)
+        generation = self._admit(rows, answers)
+        limit = self.settings.request_timeout
+        deadline = self._loop.call_later(limit, generation.fail, RequestTimeout(limit))
         try:
             await self._ready(generation)
             yield generation
@@ -180,12 +189,10 @@ class ModelService:
             self.counters.cancelled += 1
             raise
         finally:
+            deadline.cancel()
             self._release(generation)
 
-    async def _prepared(self, request: GenerationRequest) -> PreparedRequest:
-        return await self._loop.run_in_executor(self._preparing, self.thread.prepare, request)
-
-    def _admit(self, rows: int) -> Generation:
+    def _admit(self, rows: int, answers: int) -> Generation:
         if self.draining:
             raise Draining
         if self.state is ModelState.UNLOADED:
@@ -201,7 +208,7 @@ class ModelService:
             raise QueueFull(max(0, self.rows - self.settings.max_concurrency))
         self.counters.requests += 1
         self._disarm()
-        return self._in_flight.add(rows)
+        return self._in_flight.add(rows, answers)
 
     async def _ready(self, generation: Generation) -> None:
         """Wait until it is in memory; one load serves all who wait."""
@@ -219,8 +226,17 @@ class ModelService:
         self._in_flight.hold_model(generation)
         generation.model = self.model
 
+    async def _prepare(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
+        preparing = self._loop.run_in_executor(self._preparing, self.thread.prepare, request)
+        try:
+            await generation.until(preparing)
+        finally:
+            preparing.cancel()
+        return preparing.result()
+
     def _release(self, generation: Generation) -> None:
         self.counters.completion_tokens += generation.completion_tokens
+        self.counters.cached_tokens += generation.cached_tokens
         self._in_flight.remove(generation)
         self._last_used = self._clock()
         self._arm()

@@ -23,6 +23,7 @@ from mlxhub.refusals import (
     KeyTooWeak,
     QueueFull,
     QueueTimeout,
+    RequestTimeout,
     RequestTooLarge,
 )
 from tests.events import typed_events
@@ -162,6 +163,7 @@ ERRORS: list[tuple[MlxhubError, str]] = [
     (QueueFull(1), "rate_limit_error"),
     (QueueTimeout(1), "overloaded_error"),
     (Draining(), "overloaded_error"),
+    (RequestTimeout(1), "timeout_error"),
     (LoadFailed("m", "x"), "api_error"),
     (GenerationFailed("x"), "api_error"),
 ]

@@ -143,6 +143,16 @@ def test_a_system_prompt_and_earlier_turns_are_read(client: anthropic.Anthropic)
     assert answer.content[0].text == "pong"
 
 
+def test_what_was_read_before_is_counted_apart(client: anthropic.Anthropic) -> None:
+    asked: Any = {"model": "m", "max_tokens": 5, "messages": says("ping"), "system": "You are brief. " * 20}
+    first, second = (client.messages.create(**asked).usage for _ in range(2))
+    assert first.cache_read_input_tokens == 0
+    read = second.cache_read_input_tokens
+    assert read is not None
+    assert read > 32
+    assert second.input_tokens + read == first.input_tokens
+
+
 def test_tokens_are_counted_beyond_the_context_too(client: anthropic.Anthropic, demo: Worker) -> None:
     many = client.messages.count_tokens(model="m", messages=says("ping " * 5000))
     context = demo.status().context_length

@@ -54,7 +54,6 @@ def test_a_whole_response_is_openais(demo: Worker) -> None:
     assert (response.metadata, response.tools[0].type) == ({"a": "b"}, "function")
     assert response.usage is not None
     assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
-    assert response.usage.input_tokens_details.cached_tokens == 0
 
 
 def test_a_stream_says_the_same_in_the_order_of_the_api(demo: Worker, client: openai.OpenAI) -> None:
@@ -123,6 +122,16 @@ def test_a_function_is_called_and_its_output_is_used(client: openai.OpenAI, stre
     ]
     second = client.responses.create(input=conversation, **asked)
     assert second.output_text == "It is 21 degrees and clear in Paris."
+
+
+def test_what_was_read_before_is_counted_apart(client: openai.OpenAI) -> None:
+    asked: Any = {"model": "m", "input": "ping", "instructions": "You are brief. " * 20}
+    first, second = (client.responses.create(**asked).usage for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.input_tokens_details.cached_tokens == 0
+    assert second.input_tokens_details.cached_tokens > 32
+    assert second.input_tokens == first.input_tokens
 
 
 def test_instructions_and_items_of_every_kind_are_read(client: openai.OpenAI) -> None:

@@ -118,11 +118,12 @@ def whole_answer(header: Header, kind: str, choices: Sequence[dict[str, Any]], u
     return encode({**header.as_json(kind), "choices": choices, "usage": usage_json(usage)})
 
 
-def usage_json(usage: Usage) -> dict[str, int]:
+def usage_json(usage: Usage) -> dict[str, Any]:
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
 
 

@@ -49,23 +49,33 @@ class SamplingOptions:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """`max_tokens` None: as many as the context holds. `stops` end the answer and are not part of it."""
+    """`max_tokens` None: as many as the context holds. `stops` end the answer and are not part of it.
+
+    `top_logprobs`: how likely each token was is told, with so many of the likeliest; None: it is not told.
+    """
 
     prompt: Prompt
     sampling: SamplingOptions = SamplingOptions()
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span."""
+    """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span.
+
+    `boundaries`: after so many tokens other prompts may part from this one; only for models whose memory of a
+    prompt cannot be cut back to a beginning of it.
+    """
 
     tokens: tuple[int, ...]
     max_tokens: int
     sampling: SamplingOptions
     stops: tuple[str, ...] = ()
     in_reasoning: bool = False
+    boundaries: tuple[int, ...] = ()
+    top_logprobs: int | None = None
 
     def for_row(self, row: int) -> "PreparedRequest":
         """Each of several answers to one prompt draws from a key of its own."""
@@ -80,17 +90,38 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The row has a place in the batch."""
+    """The row has a place in the batch. `cached_tokens` of its prompt need not be read again."""
 
     handle: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """`text_bytes` need not be whole characters. `logprob` is natural, of all that could be sampled."""
+
+    text_bytes: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampledLogprob:
+    """`top`: the likeliest first, whether or not they were sampled."""
+
+    sampled: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The text of one more token; empty where its characters are not complete or may become a stop."""
+    """The text of one more token; empty where its characters are not complete or may become a stop.
+
+    `logprobs` where asked for: of the tokens whose text is all told by now, and was not before.
+    """
 
     handle: int
     text: str
+    logprobs: tuple[SampledLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +135,7 @@ class Finished:
     text: str
     reason: FinishReason
     completion_tokens: int
+    logprobs: tuple[SampledLogprob, ...] = ()
     stop: str | None = None
 
 
@@ -148,10 +180,13 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """Rows in the batch (prefill and decode), the most since the load, and MLX's own memory counters."""
+    """Rows in the batch (prefill and decode), the most since the load, what is kept of prompts, and MLX's own
+    memory counters."""
 
     rows: int = 0
     peak_rows: int = 0
+    kept_prompts: int = 0
+    kept_bytes: int = 0
     active_bytes: int = 0
     peak_bytes: int = 0
 

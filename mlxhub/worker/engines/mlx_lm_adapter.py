@@ -1,15 +1,12 @@
-"""All that is known of mlx-lm's loader, tokenizer and BatchGenerator, on the engine thread."""
+"""All that is known of mlx-lm's loader, tokenizer and chat templates, on the engine thread."""
 
 import ctypes
 import gc
-import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
@@ -18,14 +15,17 @@ from mlx_lm.utils import load
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
-    FinishReason,
     JsonObject,
     Markers,
     ParsedCall,
-    SamplingOptions,
     ToolParser,
 )
-from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
+from mlxhub.worker.engines.mlx_lm_api import check_api
+from mlxhub.worker.engines.mlx_lm_batch import Batch
+from mlxhub.worker.engines.read_prompts import is_always_cuttable
+from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
+from mlxhub.worker.engines.text_row import Detokenizer
+from mlxhub.worker.engines.token_bytes import TokenBytes
 
 CONTEXT_KEYS = (
     "max_position_embeddings",
@@ -37,85 +37,10 @@ CONTEXT_KEYS = (
 )
 FALLBACK_CONTEXT = 8192
 _THINK_TAIL_TOKENS = 32
-# What is called here; mlx-lm changed these signatures in 0.30.7, 0.31.0, 0.31.3 and 0.32.0.
-_NEEDED: Mapping[Callable[..., Any], frozenset[str]] = {
-    BatchGenerator.__init__: frozenset(
-        {"model", "stop_tokens", "completion_batch_size", "prefill_batch_size", "prefill_step_size"}
-    ),
-    BatchGenerator.insert: frozenset({"prompts", "max_tokens", "samplers", "logits_processors"}),
-    BatchGenerator.remove: frozenset({"uids"}),
-    BatchGenerator.next: frozenset(),
-    BatchGenerator.close: frozenset(),
-    load: frozenset({"path_or_hf_repo", "tokenizer_config", "return_config", "trust_remote_code"}),
-}
-
-
-def check_api() -> None:
-    """Raises ImportError naming what the installed mlx-lm lacks."""
-    for function, needed in _NEEDED.items():
-        missing = needed - inspect.signature(function).parameters.keys()
-        if missing:
-            raise ImportError(
-                f"mlx-lm {version('mlx-lm')} does not fit this mlxhub: {function.__qualname__} lacks "
-                f"{', '.join(sorted(missing))}. Install mlx-lm>=0.32.2,<0.33."
-            )
-
+# Begins like hardly anything that people write.
+_ANOTHER_TEXT = "\u2042"
 
 check_api()
-
-
-class Detokenizer(Protocol):
-    """One answer's tokens to text. `last_segment` never ends within a character."""
-
-    def add_token(self, token: int) -> None: ...
-
-    def finalize(self) -> None: ...
-
-    @property
-    def last_segment(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SampledToken:
-    """`reason` where the row is over. The token of a stop is no part of the text."""
-
-    uid: int
-    token: int
-    reason: FinishReason | None
-
-
-class Batch:
-    """Continuous batching over BatchGenerator, with one prefill chunk and one decode in each `next`."""
-
-    def __init__(self, generator: Any, samplers: Samplers) -> None:
-        self._generator = generator
-        self._samplers = samplers
-
-    def insert(self, tokens: Sequence[int], max_tokens: int, options: SamplingOptions) -> int:
-        uids: list[int] = self._generator.insert(
-            [list(tokens)],
-            max_tokens=[max_tokens],
-            samplers=[self._samplers.sampler(options)],
-            logits_processors=[processors(options, len(tokens))],
-        )
-        return uids[0]
-
-    def next(self) -> tuple[list[int], list[SampledToken]]:
-        """The uids whose prompts are done, and a token of each decoding row."""
-        prompts, generated = self._generator.next()
-        ready = [prompt.uid for prompt in prompts if prompt.end_of_prompt]
-        return ready, [
-            SampledToken(
-                row.uid, row.token, None if row.finish_reason is None else FinishReason(row.finish_reason)
-            )
-            for row in generated
-        ]
-
-    def remove(self, uids: Sequence[int]) -> None:
-        self._generator.remove(list(uids))
-
-    def close(self) -> None:
-        self._generator.close()
 
 
 class TextModel:
@@ -129,9 +54,12 @@ class TextModel:
         self._samplers = Samplers(defaults, vocabulary=_vocabulary(config, tokenizer))
         self.vocabulary = _vocabulary(config, tokenizer)
         self.context_length = _context_length(config)
+        # Of all others only what was kept at a boundary serves another prompt.
+        self.is_always_cuttable = is_always_cuttable(model)
         # In the vocabulary's own spelling, which has at least a character for each of the text's.
         self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
         self.parse_tool_call = _tool_parser(tokenizer)
+        self._text_bytes = TokenBytes(tokenizer)
         self.markers = Markers(
             think_start=tokenizer.think_start,
             think_end=tokenizer.think_end,
@@ -147,7 +75,7 @@ class TextModel:
             prefill_batch_size=max_rows,
             prefill_step_size=prefill_step,
         )
-        return Batch(generator, self._samplers)
+        return Batch(generator, self._samplers, self._text_bytes)
 
     def new_detokenizer(self) -> Detokenizer:
         detokenizer: Detokenizer = self._tokenizer.detokenizer
@@ -158,13 +86,7 @@ class TextModel:
         if not self._tokenizer.has_chat_template:
             raise InvalidRequest("This model has no chat template. Use /v1/completions.", "messages")
         try:
-            tokens: list[int] = self._tokenizer.apply_chat_template(
-                list(prompt.messages),
-                tools=list(prompt.tools) or None,
-                add_generation_prompt=True,
-                tokenize=True,
-                **prompt.template_options,
-            )
+            tokens = self._encode_turns(prompt.messages, prompt)
         except Exception as error:  # a template is a program of the model's author and raises anything
             said = " ".join(str(error).split())[:300]
             raise InvalidRequest(
@@ -172,8 +94,31 @@ class TextModel:
             ) from error
         return tokens
 
+    def boundaries(self, prompt: ChatPrompt, tokens: Sequence[int]) -> tuple[int, ...]:
+        """After how many of its tokens another chat, or the next turn of this one, may part from it."""
+        if self.is_always_cuttable:
+            return ()
+        first = next((place for place, said in enumerate(prompt.messages) if said["role"] != "system"), None)
+        others = [self._encode_turns(prompt.messages, prompt, add_generation_prompt=False)]
+        if first is not None:
+            another = {**prompt.messages[first], "content": _ANOTHER_TEXT}
+            others.append(self._encode_turns((*prompt.messages[:first], another), prompt))
+        return tuple(sorted({_shared(tokens, other) for other in others}))
+
     def encode_text(self, text: str) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text)
+        return tokens
+
+    def _encode_turns(
+        self, messages: Sequence[JsonObject], prompt: ChatPrompt, *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        tokens: list[int] = self._tokenizer.apply_chat_template(
+            list(messages),
+            tools=list(prompt.tools) or None,
+            add_generation_prompt=add_generation_prompt,
+            tokenize=True,
+            **prompt.template_options,
+        )
         return tokens
 
     def ends_in_reasoning(self, tokens: Sequence[int]) -> bool:
@@ -220,6 +165,12 @@ def finish_device_work() -> None:
 def memory_bytes() -> tuple[int, int]:
     """Active and peak, as MLX counts."""
     return mx.get_active_memory(), mx.get_peak_memory()
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many of the first tokens are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
 def _tool_parser(tokenizer: Any) -> ToolParser:
