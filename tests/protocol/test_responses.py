@@ -21,6 +21,7 @@ from tests.events import kinds, typed_events
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a": 1}'}
 CALLED = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+NAMED = {"type": "function", "function": {"name": "f"}}
 OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "21"}
 
 
@@ -114,7 +115,11 @@ def test_options_become_those_of_a_chat() -> None:
         (None, None),
         ("auto", "auto"),
         ("required", "required"),
-        ({"type": "function", "name": "f"}, {"type": "function", "function": {"name": "f"}}),
+        ({"type": "function", "name": "f"}, NAMED),
+        (
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [NAMED]}},
+        ),
     ],
 )
 def test_tool_choices_become_those_of_a_chat(sent: Any, expected: Any) -> None:

@@ -22,7 +22,12 @@ from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.refusals import InvalidRequest
 
 # By which names its clients know the parameters of a chat request.
-PARAMETERS = {"stop": "stop_sequences", "response_format": "output_config.format"}
+PARAMETERS = {
+    ".function.parameters": ".input_schema",
+    "response_format.json_schema": "output_config.format",
+    "response_format": "output_config.format",
+    "stop": "stop_sequences",
+}
 
 
 def chat_of_conversation(asked: Conversation, **sampling: Any) -> ChatRequest:

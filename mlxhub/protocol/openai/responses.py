@@ -102,6 +102,14 @@ class NamedFunction(Lenient):
     name: str = Field(min_length=1, max_length=200)
 
 
+class AllowedFunctions(Lenient):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[NamedFunction] = Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)
+
+
 class ReasoningOptions(Lenient):
     effort: str | None = Field(None, max_length=40)
 
@@ -161,7 +169,9 @@ class ResponsesRequest(Lenient):
     top_p: float | None = Field(None, ge=0, le=1)
     stream: bool | None = None
     tools: list[FunctionTool] | None = Field(None, max_length=MAX_TOOLS, fail_fast=True)
-    tool_choice: Literal["auto", "none", "required"] | NamedFunction | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedFunction | AllowedFunctions | None = Field(
+        None, json_schema_extra={"not": {"const": "required"}}
+    )
     parallel_tool_calls: bool | None = None
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None

@@ -5,6 +5,7 @@ from typing import Any
 
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.responses import (
+    AllowedFunctions,
     FunctionCallItem,
     FunctionCallOutputItem,
     FunctionTool,
@@ -20,7 +21,13 @@ from mlxhub.protocol.openai.responses import (
 )
 
 # By which names its clients know the parameters of a chat request.
-PARAMETERS = {"messages": "input", "response_format": "text.format", "max_tokens": "max_output_tokens"}
+PARAMETERS = {
+    ".function.parameters": ".parameters",
+    "response_format.json_schema": "text.format",
+    "response_format": "text.format",
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+}
 
 
 def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
@@ -94,10 +101,19 @@ def _tool(tool: FunctionTool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _tool_choice(choice: str | NamedFunction | None) -> str | dict[str, Any] | None:
-    if isinstance(choice, NamedFunction):
-        return {"type": "function", "function": {"name": choice.name}}
-    return choice
+def _tool_choice(choice: str | NamedFunction | AllowedFunctions | None) -> str | dict[str, Any] | None:
+    match choice:
+        case NamedFunction():
+            return _named(choice)
+        case AllowedFunctions(mode=mode, tools=tools):
+            allowed = {"mode": mode, "tools": [_named(tool) for tool in tools]}
+            return {"type": "allowed_tools", "allowed_tools": allowed}
+        case _:
+            return choice
+
+
+def _named(function: NamedFunction) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": function.name}}
 
 
 def _response_format(asked: ResponsesRequest) -> dict[str, Any] | None:

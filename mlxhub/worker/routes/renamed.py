@@ -11,7 +11,7 @@ from mlxhub.web.responses import invalid_request
 
 @contextmanager
 def renamed(names: Mapping[str, str]) -> Iterator[None]:
-    """`names`: the client's by ours, of parameters. What is in none of them keeps its name."""
+    """`names`: the client's by ours, of parameters or parts of them; the first that is there counts."""
     try:
         yield
     except ValidationError as error:
@@ -23,9 +23,10 @@ def renamed(names: Mapping[str, str]) -> Iterator[None]:
 def _renamed(error: InvalidRequest, names: Mapping[str, str]) -> InvalidRequest:
     param = error.param or ""
     for ours, theirs in names.items():
-        if param == ours or param.startswith((f"{ours}.", f"{ours}[")):
+        if ours in param:
+            named = param.replace(ours, theirs, 1)
             message = str(error)
-            if message.startswith(ours):
-                message = theirs + message.removeprefix(ours)
-            return InvalidRequest(message, theirs + param.removeprefix(ours))
+            if message.startswith(param):
+                message = named + message.removeprefix(param)
+            return InvalidRequest(message, named)
     return error
