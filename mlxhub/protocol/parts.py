@@ -58,7 +58,8 @@ class Answered:
 class AnswerWriter(Protocol):
     """Answers as one API streams them, as bytes: `part` is called once per token."""
 
-    def begin(self, usage: Usage) -> bytes: ...
+    def begin(self, usage: Usage) -> bytes:
+        """Nothing where a keepalive has begun it."""
 
     def part(self, row: int, part: Part) -> bytes: ...
 

@@ -52,7 +52,8 @@ async def stream_answer(
     service: ModelService, wanted: ChatWanted, writer: AnswerWriter
 ) -> AsyncGenerator[bytes, None]:
     async with _generation(service, wanted) as generation:
-        yield writer.begin(_usage(generation))
+        if begun := writer.begin(_usage(generation)):
+            yield begun
         readers = _readers(generation, wanted)
         while generation.has_more:
             chunks: list[bytes] = []

@@ -127,6 +127,17 @@ def test_a_cut_off_call_is_kept_as_content() -> None:
     assert ending.finish == "length"
 
 
+def test_a_call_with_half_a_character_is_kept_as_content() -> None:
+    def parse(_text: str, _tools: Sequence[JsonObject]) -> tuple[ParsedCall, ...]:
+        return (ParsedCall("f", '{"a": "\ud800"}'),)
+
+    said = '<tool_call>{"name": "f", "arguments": {"a": "\\ud800"}}</tool_call>'
+    ending = RowReader(LoadedModel(100, MARKERS, parse), TOOLS, in_reasoning=False).finish(
+        said, FinishReason.STOP
+    )
+    assert (ending.parts, ending.finish) == ((Content(said),), "stop")
+
+
 def test_the_stop_that_came_first_is_told() -> None:
     matcher = StopMatcher(("b c", "a", "zz"))
     assert matcher.feed("z").stop is None

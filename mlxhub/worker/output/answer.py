@@ -49,6 +49,8 @@ class RowReader:
     def _calls(self, span: ToolSpan) -> list[Part]:
         try:
             calls = self._model.parse_tool_call(span.text, self._tools)
+            # JSON can spell half a character, which is a fault as well: nothing could carry it.
+            "".join(call.name + call.arguments for call in calls).encode()
         except ValueError:
             return [Content(span.source)]
         self._has_called = self._has_called or bool(calls)
