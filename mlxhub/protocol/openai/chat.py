@@ -64,6 +64,7 @@ class ChatRequest(SamplingFields):
     max_completion_tokens: int | None = Field(None, ge=1)
     tools: list[Tool] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: str | dict[str, Any] | None = Field(None, json_schema_extra={"enum": ["auto", "none", None]})
+    parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
     top_logprobs: int | None = Field(None, json_schema_extra={"enum": [0, None]})
