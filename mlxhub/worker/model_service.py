@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from loguru import logger
@@ -18,6 +17,7 @@ from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, Loade
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
+from mlxhub.worker.preparation import Preparation
 from mlxhub.worker.watchdog import watch_engine
 
 
@@ -42,7 +42,7 @@ class ModelService:
         self.counters = CounterStatus()
         self._clock = clock
         self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death, clock)
-        self._preparing = ThreadPoolExecutor(1, "prepare")
+        self._preparation = Preparation(self.thread)
         self._in_flight = InFlight(self.thread.cancel)
         self._transition: asyncio.Task[LoadFailed | None] | None = None
         self._backoff = LoadBackoff(clock)
@@ -66,7 +66,7 @@ class ModelService:
                 if self._transition is not None:
                     self._transition.cancel()
         finally:
-            self._preparing.shutdown(wait=False, cancel_futures=True)
+            self._preparation.close()
             self.stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
 
     @property
@@ -108,9 +108,7 @@ class ModelService:
         generation = self._admit(len(requests) * answers)
         try:
             await self._ready(generation)
-            prepared = [
-                await self._loop.run_in_executor(self._preparing, self.thread.prepare, r) for r in requests
-            ]
+            prepared = [await self._preparation.prepare(request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
             self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)

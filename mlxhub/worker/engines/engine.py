@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
+from mlxhub.core.constraint import Constraint
 from mlxhub.errors import MlxhubError
 
 Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
@@ -55,17 +56,31 @@ class GenerationRequest:
     sampling: SamplingOptions = SamplingOptions()
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
+    constraint: Constraint | None = None
+
+
+class Grammar(Protocol):
+    """A constraint, compiled for one model."""
+
+    def new_processor(self) -> Callable[[Any, Any], Any]:
+        """For one more row: its tokens and logits to logits."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span."""
+    """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span.
+
+    `may_reason`: the answer may open one itself. Where there is a constraint, `grammar` is it, compiled.
+    """
 
     tokens: tuple[int, ...]
     max_tokens: int
     sampling: SamplingOptions
     stops: tuple[str, ...] = ()
     in_reasoning: bool = False
+    may_reason: bool = False
+    constraint: Constraint | None = None
+    grammar: Grammar | None = None
 
     def for_row(self, row: int) -> "PreparedRequest":
         """Each of several answers to one prompt draws from a key of its own."""
@@ -153,7 +168,7 @@ class EngineLoad:
 
 
 class Engine(Protocol):
-    """Owned by one thread: only `prepare` may be called from another, one call at a time."""
+    """Owned by one thread: `prepare` and `compile` may each be called from another, one call at a time."""
 
     def load(self) -> LoadedModel:
         """Raises LoadFailed."""
@@ -163,6 +178,9 @@ class Engine(Protocol):
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Raises InvalidRequest or ContextOverflow."""
+
+    def compile(self, request: PreparedRequest) -> PreparedRequest:
+        """The same with its grammar. Takes seconds where the constraint is hostile. Raises InvalidRequest."""
 
     def submit(self, handle: int, request: PreparedRequest) -> None:
         """Queue it. From now on `step` speaks of `handle`, until Finished, Failed or `cancel`."""

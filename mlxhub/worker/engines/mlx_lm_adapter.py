@@ -7,25 +7,33 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 from mlx_lm.utils import load
 
+from mlxhub.errors import MlxhubError
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
     FinishReason,
+    Grammar,
     JsonObject,
     Markers,
     ParsedCall,
     SamplingOptions,
     ToolParser,
 )
+from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks
+from mlxhub.worker.engines.guarded_processors import GuardedProcessors
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
+
+if TYPE_CHECKING:
+    from mlxhub.worker.engines.grammars import Grammars
 
 CONTEXT_KEYS = (
     "max_position_embeddings",
@@ -77,11 +85,15 @@ class Detokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
-    """`reason` where the row is over. The token of a stop is no part of the text."""
+    """`reason` where the row is over. The token of a stop is no part of the text.
+
+    `fault`: a processor of the row has failed, and what comes after this token means nothing.
+    """
 
     uid: int
     token: int
     reason: FinishReason | None
+    fault: MlxhubError | None = None
 
 
 class Batch:
@@ -90,28 +102,42 @@ class Batch:
     def __init__(self, generator: Any, samplers: Samplers) -> None:
         self._generator = generator
         self._samplers = samplers
+        self._guards: dict[int, GuardedProcessors] = {}
 
-    def insert(self, tokens: Sequence[int], max_tokens: int, options: SamplingOptions) -> int:
+    def insert(
+        self, tokens: Sequence[int], max_tokens: int, options: SamplingOptions, grammar: Grammar | None = None
+    ) -> int:
+        chain = processors(options, len(tokens))
+        if grammar is not None:
+            chain.append(grammar.new_processor())
+        guard = GuardedProcessors(chain) if chain else None
         uids: list[int] = self._generator.insert(
             [list(tokens)],
             max_tokens=[max_tokens],
             samplers=[self._samplers.sampler(options)],
-            logits_processors=[processors(options, len(tokens))],
+            logits_processors=[[guard] if guard else []],
         )
+        if guard:
+            self._guards[uids[0]] = guard
         return uids[0]
 
     def next(self) -> tuple[list[int], list[SampledToken]]:
         """The uids whose prompts are done, and a token of each decoding row."""
         prompts, generated = self._generator.next()
         ready = [prompt.uid for prompt in prompts if prompt.end_of_prompt]
-        return ready, [
-            SampledToken(
-                row.uid, row.token, None if row.finish_reason is None else FinishReason(row.finish_reason)
-            )
-            for row in generated
-        ]
+        return ready, [self._sampled(row) for row in generated]
+
+    def _sampled(self, row: Any) -> SampledToken:
+        """Processors are one token ahead: where the row is over, their fault no longer counts."""
+        if row.finish_reason is not None:
+            self._guards.pop(row.uid, None)
+            return SampledToken(row.uid, row.token, FinishReason(row.finish_reason))
+        guard = self._guards.get(row.uid)
+        return SampledToken(row.uid, row.token, None, guard.fault if guard else None)
 
     def remove(self, uids: Sequence[int]) -> None:
+        for uid in uids:
+            self._guards.pop(uid, None)
         self._generator.remove(list(uids))
 
     def close(self) -> None:
@@ -137,6 +163,27 @@ class TextModel:
             think_end=tokenizer.think_end,
             tool_start=tokenizer.tool_call_start,
             tool_end=tokenizer.tool_call_end,
+        )
+
+    @cached_property
+    def grammars(self) -> "Grammars":
+        """Made when the first answer is constrained: a tokenizer takes up to a second, and memory."""
+        from mlxhub.worker.engines.grammars import Grammars, TokenizerFacts  # noqa: PLC0415 - as said above
+
+        return Grammars(
+            TokenizerFacts(
+                tokenizer_json=self._tokenizer.backend_tokenizer.to_str(),
+                vocabulary=self.vocabulary,
+                size=len(self._tokenizer),
+                end_tokens=sorted(self._tokenizer.eos_token_ids),
+                added=self._tokenizer.get_added_vocab(),
+                marks=Marks(
+                    self.markers.think_start,
+                    self.markers.think_end,
+                    self.markers.tool_start,
+                    _call_syntax(self._tokenizer),
+                ),
+            )
         )
 
     def new_batch(self, max_rows: int, prefill_step: int) -> Batch:
@@ -184,6 +231,13 @@ class TextModel:
         start: int = self._tokenizer.rfind_think_start(tail)
         end: int = self._tokenizer.rfind_think_end(tail)
         return start > end
+
+    def ends_after_reasoning(self, tokens: Sequence[int]) -> bool:
+        """Whether there is nothing to think: the template closed the span itself, or there is none."""
+        if not self._tokenizer.has_thinking:
+            return True
+        tail: str = self._tokenizer.decode(list(tokens[-_THINK_TAIL_TOKENS:]))
+        return tail.rstrip().endswith(self._tokenizer.think_end)
 
 
 def load_text_model(directory: Path, *, trust_remote_code: bool = False) -> TextModel:
@@ -234,6 +288,17 @@ def _tool_parser(tokenizer: Any) -> ToolParser:
             raise ValueError(str(error)) from error
 
     return parse_tool_call
+
+
+def _call_syntax(tokenizer: Any) -> CallSyntax | None:
+    """None: there are no calls, or they are not JSON."""
+    match tokenizer.init_kwargs.get("tool_parser_type"):
+        case "json_tools":
+            return IN_TAGS
+        case "mistral":
+            return MISTRAL_HEADERS if "[ARGS]" in str(tokenizer.chat_template) else MISTRAL_LIST
+        case _:
+            return None
 
 
 def _parsed(call: Any) -> ParsedCall:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -28,6 +28,7 @@ from mlxhub.worker.engines.engine import (
     TextPrompt,
     TokenPrompt,
 )
+from mlxhub.worker.engines.grammar import Thinking
 from mlxhub.worker.engines.open_files import kept_open_files
 from mlxhub.worker.output.stops import StopMatcher
 
@@ -124,13 +125,25 @@ class TextEngine:
         _check_ids("prompt", tokens, model.vocabulary)
         _check_ids("logit_bias", request.sampling.logit_bias, model.vocabulary)
         chat = isinstance(request.prompt, ChatPrompt)
+        in_reasoning = chat and model.ends_in_reasoning(tokens)
         return PreparedRequest(
             tokens=tuple(tokens),
             max_tokens=min(request.max_tokens or room, room),
             sampling=request.sampling,
             stops=request.stops,
-            in_reasoning=chat and model.ends_in_reasoning(tokens),
+            in_reasoning=in_reasoning,
+            may_reason=_wants_reasoning(request.prompt) and not model.ends_after_reasoning(tokens),
+            constraint=request.constraint,
         )
+
+    def compile(self, request: PreparedRequest) -> PreparedRequest:
+        if request.constraint is None:
+            return request
+        model = self._model
+        if model is None:
+            raise NotLoaded(self._options.name)
+        thinking = Thinking.of(is_open=request.in_reasoning, is_possible=request.may_reason)
+        return replace(request, grammar=model.grammars.compile(request.constraint, thinking))
 
     def submit(self, handle: int, request: PreparedRequest) -> None:
         self._waiting.append((handle, request))
@@ -185,7 +198,9 @@ class TextEngine:
                 self._batch = self._model.new_batch(self._options.max_concurrency, self._options.prefill_step)
             row = _Row(handle, request, self._model.new_detokenizer(), StopMatcher(request.stops))
             try:
-                uid = self._batch.insert(request.tokens, request.max_tokens, request.sampling)
+                uid = self._batch.insert(
+                    request.tokens, request.max_tokens, request.sampling, request.grammar
+                )
             except Exception:  # noqa: BLE001 - one request's fault must not reach the others
                 logger.exception("The batch refused a request")
                 deltas.append(
@@ -210,6 +225,8 @@ class TextEngine:
     def _advance(self, row: _Row, sampled: SampledToken) -> Delta:
         """What one more token means for its row. A fault in one row's text is that row's alone."""
         row.tokens += 1
+        if sampled.fault is not None:
+            return Failed(row.handle, sampled.fault)
         try:
             if sampled.reason is not FinishReason.STOP:
                 row.detokenizer.add_token(sampled.token)
@@ -249,6 +266,11 @@ def _encode(model: TextModel, prompt: Prompt) -> list[int]:
             return model.encode_text(text)
         case TokenPrompt(tokens):
             return list(tokens)
+
+
+def _wants_reasoning(prompt: Prompt) -> bool:
+    """Of a model that can. Without a word about it most templates leave it to the model."""
+    return isinstance(prompt, ChatPrompt) and prompt.template_options.get("enable_thinking") is not False
 
 
 def _characters(prompt: Prompt) -> int:
