@@ -51,6 +51,7 @@ class CallableTool:
     name: str
     schema: str
     is_strict: bool = False
+    param: str = "tools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +101,15 @@ def answer_constraint(
 
 def _tool_calls(tools: Sequence[DeclaredTool], choice: ToolChoice) -> ToolCalls:
     allowed = tuple(
-        CallableTool(
-            tool.name,
-            _schema_text(ANY_OBJECT if tool.parameters is None else tool.parameters, f"tools[{index}]"),
-            tool.is_strict,
-        )
-        for index, tool in enumerate(tools)
-        if choice.allows(tool.name)
+        _callable(tool, f"tools[{index}]") for index, tool in enumerate(tools) if choice.allows(tool.name)
     )
     _check_size(sum(len(tool.schema.encode()) for tool in allowed), "tools")
     return ToolCalls(allowed, choice.at_most_one)
+
+
+def _callable(tool: DeclaredTool, param: str) -> CallableTool:
+    parameters = ANY_OBJECT if tool.parameters is None else tool.parameters
+    return CallableTool(tool.name, _schema_text(parameters, param), tool.is_strict, param)
 
 
 def _schema_text(schema: Mapping[str, Any], param: str) -> str:

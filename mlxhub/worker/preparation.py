@@ -19,7 +19,7 @@ class Preparation:
         """Raises InvalidRequest, ContextOverflow and NotLoaded."""
         loop = asyncio.get_running_loop()
         prepared = await loop.run_in_executor(self._preparing, self._thread.prepare, request)
-        if prepared.constraint is None:
+        if prepared.constraint is None or prepared.grammar is not None:
             return prepared
         return await loop.run_in_executor(self._compiling, self._thread.compile, prepared)
 

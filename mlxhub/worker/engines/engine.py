@@ -70,7 +70,7 @@ class Grammar(Protocol):
 class PreparedRequest:
     """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span.
 
-    `may_reason`: the answer may open one itself. Where there is a constraint, `grammar` is it, compiled.
+    `may_reason`: the answer may open one itself. `grammar`: the constraint, once it is compiled.
     """
 
     tokens: tuple[int, ...]

@@ -21,12 +21,6 @@ class Thinking(Enum):
     POSSIBLE = auto()
     NONE = auto()
 
-    @classmethod
-    def of(cls, *, is_open: bool, is_possible: bool) -> "Thinking":
-        if is_open:
-            return cls.OPEN
-        return cls.POSSIBLE if is_possible else cls.NONE
-
 
 @dataclass(frozen=True, slots=True)
 class CallSyntax:
@@ -67,7 +61,23 @@ class Marks:
     end_tokens: tuple[int, ...] = ()
 
 
-def answer_grammar(constraint: Constraint, marks: Marks, thinking: Thinking) -> str:
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """As llguidance takes it. `param`: what the client called it."""
+
+    content: Any
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerGrammar:
+    """`text`: for llguidance, `schemas` included."""
+
+    text: str
+    schemas: tuple[Schema, ...]
+
+
+def answer_grammar(constraint: Constraint, marks: Marks, thinking: Thinking) -> AnswerGrammar:
     """Raises InvalidRequest for calls that cannot be enforced on this model."""
     grammar = _Grammar(marks)
     match constraint:
@@ -78,13 +88,13 @@ def answer_grammar(constraint: Constraint, marks: Marks, thinking: Thinking) -> 
                     "tool_choice",
                 )
             answer = grammar.calls(constraint, marks.calls)
-        case JsonText(schema, calls):
-            answer = grammar.json("json", schema)
+        case JsonText(schema, calls, param):
+            answer = grammar.json("json", schema, param)
             if calls is not None and marks.calls is not None:
                 answer += " | " + grammar.calls(calls, marks.calls)
             elif calls is not None and marks.tool_start is not None:
                 answer += f" | {grammar.spelled(marks.tool_start)} {grammar.anything()}"
-    return grammar.text(grammar.start(thinking), answer)
+    return grammar.made(grammar.start(thinking), answer)
 
 
 class _Grammar:
@@ -93,15 +103,17 @@ class _Grammar:
     def __init__(self, marks: Marks) -> None:
         self._marks = marks
         self._rules: list[str] = []
-        self._schemas: list[dict[str, Any]] = []
+        self._schemas: dict[str, Schema] = {}
         specials = sorted(marks.specials, key=len, reverse=True)
         self._special = re.compile(f"({'|'.join(map(re.escape, specials))})") if specials else None
 
-    def text(self, start: str, answer: str) -> str:
+    def made(self, start: str, answer: str) -> AnswerGrammar:
         # Unforced: a long constant would be followed to its end in one step.
         options = '%llguidance {"no_forcing": true}'
         lark = "\n".join([options, f"start: {start}", f"answer: {answer}", *self._rules])
-        return json.dumps({"grammars": [{"lark_grammar": lark}, *self._schemas]}, ensure_ascii=False)
+        named = [{"name": name, "json_schema": each.content} for name, each in self._schemas.items()]
+        text = json.dumps({"grammars": [{"lark_grammar": lark}, *named]}, ensure_ascii=False)
+        return AnswerGrammar(text, tuple(self._schemas.values()))
 
     def spelled(self, text: str) -> str:
         """A text in the model's tokens: what has a token of its own comes as nothing else."""
@@ -130,10 +142,10 @@ class _Grammar:
         thought = "thought GAP? answer"
         return thought if thinking is Thinking.OPEN else f"answer | {self.spelled(begin)} {thought}"
 
-    def json(self, name: str, schema: str, *, is_lenient: bool = False) -> str:
-        parsed = json.loads(schema)
-        parsed["x-guidance"] = {"whitespace_pattern": _WHITE_SPACE, "lenient": is_lenient}
-        self._schemas.append({"name": name, "json_schema": parsed})
+    def json(self, name: str, schema: str, param: str, *, is_lenient: bool = False) -> str:
+        content = json.loads(schema)
+        content["x-guidance"] = {"whitespace_pattern": _WHITE_SPACE, "lenient": is_lenient}
+        self._schemas[name] = Schema(content, param)
         return f"@{name}"
 
     def calls(self, calls: ToolCalls, syntax: CallSyntax) -> str:
@@ -142,15 +154,22 @@ class _Grammar:
         names = " | ".join(f"call_{index}" for index in range(len(calls.tools)))
         one = f"({names})"
         if not calls.at_most_one:
-            one += f" ({self.spelled(syntax.between)} {one})*"
-        return f"{self.spelled(syntax.before_all)} {one} {self.spelled(syntax.after_all)}".strip()
+            one += f" ({_sequence(self.spelled(syntax.between), one)})*"
+        return _sequence(self.spelled(syntax.before_all), one, self.spelled(syntax.after_all))
 
     def _call(self, index: int, tool: CallableTool, syntax: CallSyntax) -> None:
         if (name := syntax.written(tool.name)) is None:
-            raise InvalidRequest(f'tools: this model cannot call a tool named "{tool.name:.64}".', "tools")
-        arguments = self.json(f"arguments_{index}", tool.schema, is_lenient=not tool.is_strict)
+            raise InvalidRequest(
+                f'{tool.param}: this model cannot call a tool named "{tool.name:.64}".', tool.param
+            )
+        arguments = self.json(f"arguments_{index}", tool.schema, tool.param, is_lenient=not tool.is_strict)
         before = self.spelled(syntax.before_name + name + syntax.before_arguments)
-        self._rules.append(f"call_{index}: {before} {arguments} {self.spelled(syntax.after_arguments)}")
+        call = _sequence(before, arguments, self.spelled(syntax.after_arguments))
+        self._rules.append(f"call_{index}: {call}")
+
+
+def _sequence(*parts: str) -> str:
+    return " ".join(filter(None, parts))
 
 
 def _literal(text: str) -> str:

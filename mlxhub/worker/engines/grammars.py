@@ -1,27 +1,24 @@
 """All that is known of llguidance: its tokenizers, compiled grammars, and masks on a row's logits."""
 
 import json
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import mlx.core as mx
 import numpy as np
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLTokenizer
 from loguru import logger
 
 from mlxhub.core.constraint import Constraint, JsonText
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.grammar import Marks, Thinking, answer_grammar
+from mlxhub.worker.engines.schema_check import check_schemas
+from mlxhub.worker.engines.schema_trial import LIMITS, said
 
 MAX_GRAMMARS = 32
-MAX_GRAMMAR_BYTES = 4_000_000
-# Bounds of one compilation and of one step, both under a second where a usual step takes 0.1 ms.
-_LIMITS = LLParserLimits(
-    max_lexer_states=20_000,  # of 1 to 2 KB, kept with the grammar
-    precompute_large_lexemes=False,
-    verbose_errors=False,  # they would show the answer
-)
+MAX_GRAMMAR_CHARACTERS = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,7 @@ class Masking:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         if self._matcher.is_error():
             self._grammar.is_broken = True
-            raise InvalidRequest(
-                f"The schema became too complex: {_said(self._matcher)}", self._grammar.param
-            )
+            raise InvalidRequest(f"The schema became too complex: {said(self._matcher)}", self._grammar.param)
         allowed = np.zeros(logits.shape[-1], dtype=bool)
         known = np.unpackbits(bits, count=min(8 * len(bits), len(allowed)), bitorder="little")
         allowed[: len(known)] = known
@@ -84,7 +79,7 @@ def _token(last: mx.array) -> int:
 
 
 class Grammars:
-    """Those of one model, the last used of them kept."""
+    """Those of one model, the last used of them kept. Two threads may use it, one of them to compile."""
 
     def __init__(self, facts: TokenizerFacts) -> None:
         self._tokenizer = _tokenizer(facts)
@@ -93,17 +88,33 @@ class Grammars:
         }
         self._marks = replace(facts.marks, specials=special, end_tokens=tuple(facts.end_tokens))
         self._kept: OrderedDict[str, Grammar] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, constraint: Constraint, thinking: Thinking) -> Grammar | None:
+        """One that is kept. Raises InvalidRequest."""
+        return self._take(answer_grammar(constraint, self._marks, thinking).text)
 
     def compile(self, constraint: Constraint, thinking: Thinking) -> Grammar:
         """Raises InvalidRequest."""
-        text = answer_grammar(constraint, self._marks, thinking)
+        wanted = answer_grammar(constraint, self._marks, thinking)
+        if kept := self._take(wanted.text):
+            return kept
+        check_schemas(wanted.schemas)
         param = constraint.param if isinstance(constraint, JsonText) else "tools"
-        kept = self._kept.pop(text, None)
-        grammar = kept if kept and not kept.is_broken else _compiled(self._tokenizer, text, param)
-        self._kept[text] = grammar
-        while len(self._kept) > MAX_GRAMMARS or sum(map(len, self._kept)) > MAX_GRAMMAR_BYTES:
-            self._kept.popitem(last=False)
+        grammar = _compiled(self._tokenizer, wanted.text, param)
+        with self._lock:
+            self._kept[wanted.text] = grammar
+            while len(self._kept) > MAX_GRAMMARS or sum(map(len, self._kept)) > MAX_GRAMMAR_CHARACTERS:
+                self._kept.popitem(last=False)
         return grammar
+
+    def _take(self, text: str) -> Grammar | None:
+        with self._lock:
+            grammar = self._kept.pop(text, None)
+            if grammar is None or grammar.is_broken:
+                return None
+            self._kept[text] = grammar
+            return grammar
 
 
 def _tokenizer(facts: TokenizerFacts) -> LLTokenizer:
@@ -120,14 +131,10 @@ def _tokenizer(facts: TokenizerFacts) -> LLTokenizer:
 
 def _compiled(tokenizer: LLTokenizer, text: str, param: str) -> Grammar:
     try:
-        matcher = LLMatcher(tokenizer, text, log_level=0, limits=_LIMITS)
+        matcher = LLMatcher(tokenizer, text, log_level=0, limits=LIMITS)
     except BaseException as panic:  # a panic in Rust is no Exception
         logger.exception("llguidance broke on a grammar")
         raise InvalidRequest(f"{param}: the schema cannot be compiled.", param) from panic
     if matcher.is_error():
-        raise InvalidRequest(f"{param}: the schema cannot be enforced: {_said(matcher)}", param)
+        raise InvalidRequest(f"{param}: the schema cannot be enforced: {said(matcher)}", param)
     return Grammar(matcher, param)
-
-
-def _said(matcher: LLMatcher) -> str:
-    return " ".join(matcher.get_error().removesuffix("<non-verbose/>").split())[:300]

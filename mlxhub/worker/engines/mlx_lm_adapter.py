@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -25,10 +24,11 @@ from mlxhub.worker.engines.engine import (
     JsonObject,
     Markers,
     ParsedCall,
+    PreparedRequest,
     SamplingOptions,
     ToolParser,
 )
-from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks
+from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
 
@@ -158,6 +158,7 @@ class TextModel:
         # In the vocabulary's own spelling, which has at least a character for each of the text's.
         self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
         self.parse_tool_call = _tool_parser(tokenizer)
+        self._grammars: Grammars | None = None
         self.markers = Markers(
             think_start=tokenizer.think_start,
             think_end=tokenizer.think_end,
@@ -165,24 +166,38 @@ class TextModel:
             tool_end=tokenizer.tool_call_end,
         )
 
-    @cached_property
-    def grammars(self) -> "Grammars":
-        """Made when the first answer is constrained: a tokenizer takes up to a second, and memory."""
+    def find_grammar(self, request: PreparedRequest) -> Grammar | None:
+        """One that is kept from an earlier request. Raises InvalidRequest."""
+        if request.constraint is None or self._grammars is None:
+            return None
+        return self._grammars.find(request.constraint, _thinking(request))
+
+    def compile_grammar(self, request: PreparedRequest) -> Grammar | None:
+        """Raises InvalidRequest."""
+        if request.constraint is None:
+            return None
+        if self._grammars is None:
+            self._grammars = self._make_grammars()
+        return self._grammars.compile(request.constraint, _thinking(request))
+
+    def _make_grammars(self) -> "Grammars":
+        """When the first answer is constrained: a tokenizer takes up to a second, and memory."""
         from mlxhub.worker.engines.grammars import Grammars, TokenizerFacts  # noqa: PLC0415 - as said above
 
+        marks = Marks(
+            self.markers.think_start,
+            self.markers.think_end,
+            self.markers.tool_start,
+            _call_syntax(self._tokenizer),
+        )
         return Grammars(
             TokenizerFacts(
                 tokenizer_json=self._tokenizer.backend_tokenizer.to_str(),
-                vocabulary=self.vocabulary,
                 size=len(self._tokenizer),
+                vocabulary=self.vocabulary,
                 end_tokens=sorted(self._tokenizer.eos_token_ids),
                 added=self._tokenizer.get_added_vocab(),
-                marks=Marks(
-                    self.markers.think_start,
-                    self.markers.think_end,
-                    self.markers.tool_start,
-                    _call_syntax(self._tokenizer),
-                ),
+                marks=marks,
             )
         )
 
@@ -299,6 +314,12 @@ def _call_syntax(tokenizer: Any) -> CallSyntax | None:
             return MISTRAL_HEADERS if "[ARGS]" in str(tokenizer.chat_template) else MISTRAL_LIST
         case _:
             return None
+
+
+def _thinking(request: PreparedRequest) -> Thinking:
+    if request.in_reasoning:
+        return Thinking.OPEN
+    return Thinking.POSSIBLE if request.may_reason else Thinking.NONE
 
 
 def _parsed(call: Any) -> ParsedCall:

@@ -28,7 +28,6 @@ from mlxhub.worker.engines.engine import (
     TextPrompt,
     TokenPrompt,
 )
-from mlxhub.worker.engines.grammar import Thinking
 from mlxhub.worker.engines.open_files import kept_open_files
 from mlxhub.worker.output.stops import StopMatcher
 
@@ -126,7 +125,7 @@ class TextEngine:
         _check_ids("logit_bias", request.sampling.logit_bias, model.vocabulary)
         chat = isinstance(request.prompt, ChatPrompt)
         in_reasoning = chat and model.ends_in_reasoning(tokens)
-        return PreparedRequest(
+        prepared = PreparedRequest(
             tokens=tuple(tokens),
             max_tokens=min(request.max_tokens or room, room),
             sampling=request.sampling,
@@ -135,15 +134,12 @@ class TextEngine:
             may_reason=_wants_reasoning(request.prompt) and not model.ends_after_reasoning(tokens),
             constraint=request.constraint,
         )
+        return replace(prepared, grammar=model.find_grammar(prepared))
 
     def compile(self, request: PreparedRequest) -> PreparedRequest:
-        if request.constraint is None:
-            return request
-        model = self._model
-        if model is None:
+        if self._model is None:
             raise NotLoaded(self._options.name)
-        thinking = Thinking.of(is_open=request.in_reasoning, is_possible=request.may_reason)
-        return replace(request, grammar=model.grammars.compile(request.constraint, thinking))
+        return replace(request, grammar=self._model.compile_grammar(request))
 
     def submit(self, handle: int, request: PreparedRequest) -> None:
         self._waiting.append((handle, request))
