@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mlxhub.worker.engines.engine import (
 )
 from mlxhub.worker.engines.text import TextEngine
 from mlxhub.worker.output.answer import RowReader
+from mlxhub.worker.output.parser import Reasoning
 from tests.worker.processes import make_random_model
 from tests.worker.test_text_engine import GREEDY, make_engine, run_out
 
@@ -108,8 +110,6 @@ def test_a_broken_processor_costs_its_own_row(engine: TextEngine) -> None:
     prepared = engine.prepare(wanted(None))
     for handle, request in enumerate(requests):
         submit(engine, handle, request)
-    from dataclasses import replace
-
     engine.submit(7, replace(prepared, grammar=Broken()))
     texts = {0: "", 1: ""}
     failed: list[Failed] = []
@@ -146,7 +146,7 @@ def test_reasoning_is_free_and_the_answer_is_not(
         text, end = run_out(engine)[0]
         reader = RowReader(loaded, prompt.tools, in_reasoning=prepared.in_reasoning)
         parts = reader.finish(text, end.reason).parts
-        reasoned += len(parts) == 2
+        reasoned += isinstance(parts[0], Reasoning)
         assert end.reason is FinishReason.STOP
         answer = parts[-1]
         given = json.loads(answer.arguments if constraint is CALLS else answer.text)  # type: ignore[union-attr]
