@@ -16,32 +16,24 @@ import asyncio
 import json
 import os
 import platform
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from operator import sub, truediv
 from pathlib import Path
-from typing import Any
 
 import httpx
 import mlx.core as mx
 import uvloop
-from mlx.utils import tree_flatten
 from mlx_lm import batch_generate, load, stream_generate
-from mlx_lm.models.llama import Model, ModelArgs
-from mlx_lm.utils import load_config, load_tokenizer
+from model_servers import LIMIT_SECONDS, POLL_SECONDS, PROMPT, Answer, ask, question, random_llama, worker
 
 from mlxhub.demo import MODEL_REFERENCE, model_directory
 from mlxhub.demo.golden import PONG, long_story
 
-PROMPT = "tell me a long story"
 STORY_TOKENS = 700  # more than the demo model's story has
 STREAMS = 8
 TOKENS_BEFORE_JOINING = 32
@@ -51,9 +43,6 @@ LARGER_BUDGETS = (0.97, 0.97)
 JOIN_BUDGET_STEPS = 2.0
 PORT_BUDGET_SECONDS = 0.8
 READY_BUDGET_SECONDS = 0.7  # above `import mlx_lm`
-LIMIT_SECONDS = 600
-POLL_SECONDS = 0.005
-HEAD_WIDTH = 64
 SPEED = "tokens/s"
 
 
@@ -109,7 +98,7 @@ def _rows(larger: Sequence[int], tokens: int, runs: int) -> Iterator[Row]:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         yield from runner.run(_speed_rows("demo", MODEL_REFERENCE, STORY_TOKENS, runs))
         for millions in larger:
-            with _random_llama(millions) as (name, path):
+            with random_llama(millions) as (name, path):
                 yield from runner.run(_speed_rows(name, path, tokens, runs))
 
 
@@ -126,11 +115,11 @@ def _start_seconds() -> tuple[tuple[float, float], ...]:
     subprocess.run([sys.executable, "-c", "import mlx_lm"], check=True, timeout=LIMIT_SECONDS)
     imported = time.perf_counter() - begun
     begun = time.perf_counter()
-    with _worker(MODEL_REFERENCE) as url, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
+    with worker(MODEL_REFERENCE) as url, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
         port = time.perf_counter() - begun
         client.post("/load", json={}).raise_for_status()
         ready = time.perf_counter() - begun
-        said = client.post("/v1/chat/completions", json=_question("ping")).raise_for_status().json()
+        said = client.post("/v1/chat/completions", json=question("ping")).raise_for_status().json()
         answered = time.perf_counter() - begun
     if (text := said["choices"][0]["message"]["content"]) != PONG:
         raise SystemExit(f"[error] The worker answered ping with {text!r} instead of {PONG!r}.")
@@ -143,7 +132,7 @@ async def _speed_rows(name: str, model_path: str, tokens: int, runs: int) -> lis
     expected = long_story() if is_demo else None
     budgets = DEMO_BUDGETS if is_demo else LARGER_BUDGETS
     pairs = []
-    with _worker(model_path) as url:
+    with worker(model_path) as url:
         async with httpx.AsyncClient(base_url=url, timeout=LIMIT_SECONDS) as client:
             for _ in range(runs + 1):
                 reference, row, batch = library.one_stream(), library.batch(1), library.batch(STREAMS)
@@ -168,7 +157,7 @@ class _Library:
         self._model, self._tokenizer = load(str(directory))[:2]
         if mx.default_device().type == mx.cpu:
             self._model.set_dtype(mx.float32)  # as the worker does on a CPU
-        messages = _question(PROMPT)["messages"]
+        messages = question(PROMPT)["messages"]
         self._prompt = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True)
         self._tokens = tokens
 
@@ -185,40 +174,12 @@ class _Library:
         return answer.stats.generation_tokens / (time.perf_counter() - begun)
 
 
-@dataclass(slots=True)
-class _Answer:
-    """A streamed answer. It is read once it is over, so that the client takes little from the worker."""
-
-    arrived: list[tuple[float, bytes]] = field(default_factory=list)
-    text: str = ""
-    tokens: int = 0
-    texts: list[float] = field(default_factory=list)  # when each piece of text came, and the end
-
-    def read(self) -> None:
-        rest = b""
-        for now, chunk in self.arrived:
-            *lines, rest = (rest + chunk).split(b"\n\n")
-            # Neither [DONE] nor a heartbeat.
-            for event in (json.loads(line[6:]) for line in lines if line.startswith(b"data: {")):
-                self._read_event(event, now)
-
-    def _read_event(self, event: Any, now: float) -> None:
-        if "error" in event:
-            raise SystemExit(f"[error] The worker ended a stream with an error: {event['error']}")
-        if usage := event.get("usage"):
-            self.tokens = usage["completion_tokens"]
-        for choice in event["choices"]:
-            self.text += (text := choice["delta"].get("content") or "")
-            if text or choice["finish_reason"]:
-                self.texts.append(now)
-
-
 async def _decode(client: httpx.AsyncClient, streams: int, tokens: int, expected: str | None) -> float:
-    answers = [_Answer() for _ in range(streams)]
+    answers = [Answer() for _ in range(streams)]
     begun = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for answer in answers:
-            group.create_task(_ask(client, answer, tokens))
+            group.create_task(ask(client, answer, tokens))
     for answer in answers:
         answer.read()
         if expected not in (None, answer.text):
@@ -230,10 +191,10 @@ async def _decode(client: httpx.AsyncClient, streams: int, tokens: int, expected
 
 async def _join(client: httpx.AsyncClient) -> tuple[tuple[float, float], ...]:
     """Milliseconds, all seats but one decoding: a newcomer's first event and first text, each with a step."""
-    running, newcomer = [_Answer() for _ in range(STREAMS - 1)], _Answer()
+    running, newcomer = [Answer() for _ in range(STREAMS - 1)], Answer()
     async with asyncio.TaskGroup() as group:
         for answer in running:
-            group.create_task(_ask(client, answer, TOKENS_WHILE_JOINING))
+            group.create_task(ask(client, answer, TOKENS_WHILE_JOINING))
 
         def all_decode() -> bool:
             return min(len(answer.arrived) for answer in running) >= TOKENS_BEFORE_JOINING
@@ -241,71 +202,12 @@ async def _join(client: httpx.AsyncClient) -> tuple[tuple[float, float], ...]:
         while not all_decode():  # noqa: ASYNC110 - it lies in seven answers: an event would be set at each chunk
             await asyncio.sleep(POLL_SECONDS)
         sent = time.perf_counter()
-        await _ask(client, newcomer, 2)
+        await ask(client, newcomer, 2)
     newcomer.read()
     running[0].read()
     before = [came for came in running[0].texts if came < sent]
     step = 1000 * (before[-1] - before[0]) / (len(before) - 1)
     return tuple((1000 * (came - sent), step) for came in (newcomer.arrived[0][0], newcomer.texts[0]))
-
-
-async def _ask(client: httpx.AsyncClient, answer: _Answer, tokens: int) -> None:
-    options = {"max_tokens": tokens, "stream": True, "stream_options": {"include_usage": True}}
-    async with client.stream("POST", "/v1/chat/completions", json=_question(PROMPT) | options) as response:
-        response.raise_for_status()
-        async for chunk in response.aiter_raw():
-            answer.arrived.append((time.perf_counter(), chunk))
-
-
-def _question(text: str) -> dict[str, Any]:
-    return {"model": "bench", "messages": [{"role": "user", "content": text}], "temperature": 0}
-
-
-@contextmanager
-def _worker(model_path: str) -> Iterator[str]:
-    """The address of a worker that answers, its model not yet in memory."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        url, port = f"http://127.0.0.1:{held.getsockname()[1]}", str(held.getsockname()[1])
-    command = [sys.executable, "-m", "mlxhub", "worker", "--name", "bench", "--port", port]
-    with tempfile.TemporaryFile() as log, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
-        process = subprocess.Popen([*command, "--model-path", model_path], stdout=log, stderr=log)
-        try:
-            while process.poll() is None:
-                with suppress(httpx.ConnectError):
-                    client.get("/health").raise_for_status()
-                    break
-                time.sleep(POLL_SECONDS)
-            else:
-                log.seek(0)
-                raise SystemExit(f"[error] The worker ended: {log.read().decode(errors='replace')}")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(LIMIT_SECONDS)
-
-
-@contextmanager
-def _random_llama(millions: int) -> Iterator[tuple[str, str]]:
-    """A name and a directory: random weights, the demo model's tokenizer, answers that never end early."""
-    layers = max(1, round((millions * 1e6 / (12 * HEAD_WIDTH**2)) ** (1 / 3)))
-    tokenizer, demo = load_tokenizer(model_directory()), load_config(model_directory())
-    config = {key: demo[key] for key in ("vocab_size", "eos_token_id", "rms_norm_eps")}
-    config |= {"model_type": "llama", "num_hidden_layers": layers, "num_attention_heads": layers}
-    config |= {"hidden_size": HEAD_WIDTH * layers, "intermediate_size": HEAD_WIDTH * round(8 * layers / 3)}
-    config |= {"max_position_embeddings": 2048, "tie_word_embeddings": True}
-    mx.random.seed(0)
-    model = Model(ModelArgs.from_dict(config))
-    # A row of zeros is never the likeliest token: answers are plain text, a piece for each token.
-    said = [tokenizer.decode([token]) for token in range(config["vocab_size"])]
-    plain = mx.array([text.isascii() and text.isprintable() and "<" not in text for text in said])
-    model.model.embed_tokens.weight *= plain[:, None]
-    model.set_dtype(mx.bfloat16)
-    weights = dict(tree_flatten(model.parameters()))
-    with tempfile.TemporaryDirectory(prefix="mlxhub-bench-") as directory:
-        shutil.copytree(model_directory(), directory, dirs_exist_ok=True)
-        Path(directory, "config.json").write_text(json.dumps(config))
-        mx.save_safetensors(f"{directory}/model.safetensors", weights, metadata={"format": "mlx"})
-        yield f"{sum(each.size for each in weights.values()) / 1e6:.0f} M", directory
 
 
 if __name__ == "__main__":

@@ -144,6 +144,12 @@ class QueueTimeout(RequestError):
         self.seconds = seconds
 
 
+class RequestTimeout(RequestError):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"The answer was not complete within {seconds:g} s (request_timeout).")
+        self.seconds = seconds
+
+
 class Draining(RequestError):
     def __init__(self) -> None:
         super().__init__("This server is shutting down. Try again shortly.")

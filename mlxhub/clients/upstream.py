@@ -143,7 +143,7 @@ class Upstream:
     async def _identify(self, connection: Connection) -> None:
         """Before anything else is sent: another process may have taken a port since its worker died."""
         nonce = secrets.token_hex(_NONCE_BYTES)
-        connection.send(request_head("GET", f"/identity?nonce={nonce}".encode(), self.port, [], 0), b"")
+        connection.send(request_head("GET", f"/identity/{nonce}".encode(), self.port, [], 0), b"")
         await connection.head()
         said = bytearray()
         while (chunk := await connection.next_chunk()) is not None:

@@ -40,6 +40,13 @@ class Sampling(_Strict):
     min_p: float | None = Field(None, ge=0, le=1)
 
 
+class PromptCacheLimits(_Strict):
+    """What a worker keeps of the prompts it read, so as not to read them again."""
+
+    entries: int = Field(16, ge=0, le=1024, description="Conversations; 0: none.")
+    bytes: int = Field(2_000_000_000, ge=0, description="Memory they may take together.")
+
+
 class EngineOptions(_Strict):
     """What a worker needs to know of its model. Every option is defined here, once."""
 
@@ -54,8 +61,12 @@ class EngineOptions(_Strict):
     max_concurrency: int = Field(8, ge=1, le=256, description="Requests that decode together.")
     queue_size: int = Field(100, ge=0, le=10_000, description="Requests that may wait for a place.")
     queue_timeout: float = Field(300, gt=0, description="Seconds a request may wait for a place.")
+    request_timeout: float = Field(3600, gt=0, description="Seconds a request may take altogether.")
     max_tokens: int | None = Field(None, ge=1, description="Answer limit of a request that names none.")
     sampling: Sampling = Field(Sampling(), description="Sampling of a request that names none.")
+    prompt_cache: PromptCacheLimits = Field(
+        PromptCacheLimits(), description="What is kept of prompts, for those that begin alike."
+    )
     prefill_step: int = Field(512, ge=16, le=16_384, description="Prompt tokens taken in one step.")
     trust_remote_code: bool = Field(False, description="Run code that the model brings, as you.")
 

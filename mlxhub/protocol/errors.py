@@ -56,6 +56,7 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.ContextOverflow: HttpError(400, "invalid_request_error", "context_length_exceeded"),
     refusals.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
     refusals.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),
+    refusals.RequestTimeout: HttpError(504, "server_error", "generation_timeout"),
     refusals.Draining: HttpError(503, "server_error", "shutting_down"),
     refusals.OutboundRefused: HttpError(400, "invalid_request_error", "url_refused"),
     refusals.OutboundFailed: HttpError(400, "invalid_request_error", "url_not_fetched"),

@@ -1,4 +1,4 @@
-"""What a worker says of itself: `GET /status`, the truth that the controller reads, and `GET /identity`."""
+"""What a worker says of itself: `GET /status`, the truth that the controller reads, and `GET /identity/…`."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,13 @@ class BatchStatus(BaseModel):
     peak_rows: int
 
 
+class PromptCacheStatus(BaseModel):
+    """What is kept of prompts that were read."""
+
+    entries: int = 0
+    used_bytes: int = 0
+
+
 class MemoryStatus(BaseModel):
     """`footprint_bytes` is the whole process as the system counts it; the others are MLX's own counters."""
 
@@ -22,13 +29,14 @@ class MemoryStatus(BaseModel):
 
 
 class CounterStatus(BaseModel):
-    """Since the process started."""
+    """Since the process started. `cached_tokens` of the prompts' did not have to be read."""
 
     requests: int = 0
     completed: int = 0
     cancelled: int = 0
     failed: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
 
 
@@ -54,6 +62,7 @@ class WorkerStatus(BaseModel):
     in_flight: int = 0
     queued: int = 0
     batch: BatchStatus
+    prompt_cache: PromptCacheStatus = PromptCacheStatus()
     memory: MemoryStatus
     counters: CounterStatus
     uptime_seconds: float

@@ -15,7 +15,7 @@ TABLE = RouteTable(
     Route("GET", "/health", Need.NOTHING),
     Route("GET", "/livez", Need.NOTHING),
     Route("GET", "/readyz", Need.NOTHING),
-    Route("GET", "/identity", Need.NOTHING),
+    Route("GET", "/identity/{nonce}", Need.NOTHING),
     Route("GET", "/status", Need.API),
     Route("GET", "/metrics", Need.API),
     Route("POST", "/load", Need.API, Body.OBJECT),

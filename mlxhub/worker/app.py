@@ -40,7 +40,7 @@ def build_app(service: ModelService, generation: str) -> Starlette:
             Route("/health", health.health),
             Route("/livez", health.live),
             Route("/readyz", health.ready),
-            Route("/identity", IdentityRoute(settings).get),
+            Route("/identity/{nonce}", IdentityRoute(settings).get),
             Route("/status", health.status),
             Route("/metrics", MetricsRoute(health.now).get),
             Route("/load", admin.load, methods=["POST"]),

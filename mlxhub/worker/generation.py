@@ -6,18 +6,29 @@ from typing import Any
 
 from mlxhub.errors import MlxhubError
 from mlxhub.refusals import QueueTimeout
-from mlxhub.worker.engines.engine import Delta, Failed, Finished, LoadedModel, Piece, PreparedRequest
+from mlxhub.worker.engines.engine import (
+    Delta,
+    Failed,
+    Finished,
+    LoadedModel,
+    Piece,
+    PreparedRequest,
+    Started,
+)
 
 
 class Generation:
     """Filled by the engine thread's deliveries on the event loop, emptied by the route."""
 
-    def __init__(self, handles: range) -> None:
+    def __init__(self, handles: range, answers: int) -> None:
+        """`answers` rows that follow each other answer the same prompt."""
         self.handles = handles
+        self._answers = answers
         self.open = set(handles)
         self.completion_tokens = 0
         self.prepared: Sequence[PreparedRequest] = ()
         self.model: LoadedModel | None = None
+        self._cached_tokens: dict[int, int] = {}
         self._arrived: list[Delta] = []
         self._loop = asyncio.get_running_loop()
         self._wake: asyncio.Future[None] | None = None
@@ -27,12 +38,19 @@ class Generation:
         return handle - self.handles.start
 
     @property
+    def cached_tokens(self) -> int:
+        """Of the prompts, each counted once, though several rows may answer it."""
+        return sum(self._cached_tokens.get(handle, 0) for handle in self.handles[:: self._answers])
+
+    @property
     def has_more(self) -> bool:
         """Whether anything was said that was not taken, or may still be said."""
         return bool(self.open or self._arrived)
 
     def deliver(self, delta: Delta) -> None:
         match delta:
+            case Started():
+                self._cached_tokens[delta.handle] = delta.cached_tokens
             case Piece():
                 self.completion_tokens += 1
             case Finished():
@@ -64,7 +82,7 @@ class Generation:
         except TimeoutError:
             raise QueueTimeout(seconds) from None
 
-    async def until(self, transition: "asyncio.Task[Any]") -> None:
+    async def until(self, transition: "asyncio.Future[Any]") -> None:
         """Wait for its end, however it ends and without ending it, unless `fail` comes first."""
         await asyncio.wait({transition, self._error}, return_when=asyncio.FIRST_COMPLETED)
         if self._error.done():

@@ -28,8 +28,9 @@ class InFlight:
     def rows(self) -> int:
         return len(self._owner_of)
 
-    def add(self, rows: int) -> Generation:
-        generation = Generation(range(self._next_handle, self._next_handle + rows))
+    def add(self, rows: int, answers: int = 1) -> Generation:
+        """As of Generation."""
+        generation = Generation(range(self._next_handle, self._next_handle + rows), answers)
         self._next_handle += rows
         self._generations.add(generation)
         self._owner_of.update(dict.fromkeys(generation.handles, generation))

@@ -11,7 +11,7 @@ from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
 from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.protocol.worker import CounterStatus
-from mlxhub.refusals import Draining, GenerationFailed, InvalidRequest, QueueFull
+from mlxhub.refusals import Draining, GenerationFailed, InvalidRequest, QueueFull, RequestTimeout
 from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
 from mlxhub.worker.generation import Generation
@@ -105,10 +105,12 @@ class ModelService:
         self, requests: Sequence[GenerationRequest], answers: int = 1
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
-        generation = self._admit(len(requests) * answers)
+        generation = self._admit(len(requests) * answers, answers)
+        limit = self.settings.request_timeout
+        deadline = self._loop.call_later(limit, generation.fail, RequestTimeout(limit))
         try:
             await self._ready(generation)
-            prepared = [await self._preparation.prepare(request) for request in requests]
+            prepared = [await self._preparation.prepare(generation, request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
             self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
@@ -124,6 +126,7 @@ class ModelService:
             self.counters.cancelled += 1
             raise
         finally:
+            deadline.cancel()
             self._release(generation)
 
     async def load(self) -> None:
@@ -163,7 +166,7 @@ class ModelService:
         self._in_flight.fail_all(GenerationFailed(reason))
         self._stop_process()
 
-    def _admit(self, rows: int) -> Generation:
+    def _admit(self, rows: int, answers: int) -> Generation:
         if self.draining:
             raise Draining
         if self.state is ModelState.UNLOADED:
@@ -179,7 +182,7 @@ class ModelService:
             raise QueueFull(max(0, self.rows - self.settings.max_concurrency))
         self.counters.requests += 1
         self._disarm()
-        return self._in_flight.add(rows)
+        return self._in_flight.add(rows, answers)
 
     async def _ready(self, generation: Generation) -> None:
         """Wait until it is in memory; one load serves all who wait."""
@@ -199,6 +202,7 @@ class ModelService:
 
     def _release(self, generation: Generation) -> None:
         self.counters.completion_tokens += generation.completion_tokens
+        self.counters.cached_tokens += generation.cached_tokens
         self._in_flight.remove(generation)
         self._last_used = self._clock()
         self._arm()

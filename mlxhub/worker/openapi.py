@@ -52,10 +52,10 @@ _OPERATIONS = {
     ("GET", "/health"): Operation("Whether it can serve.", Health, unable=Health),
     ("GET", "/livez"): Operation("Whether it is alive.", Alive, unable=Alive),
     ("GET", "/readyz"): Operation("Whether it would take a request now.", Alive, unable=Alive),
-    ("GET", "/identity"): Operation(
+    ("GET", "/identity/{nonce}"): Operation(
         "Proves to its hub who it is.",
         Identity,
-        query={"nonce": {"type": "string", "pattern": "^[0-9a-f]{32}$"}},
+        path={"nonce": {"type": "string", "pattern": "^[0-9a-f]{32}$", "maxLength": 32}},
     ),
     ("GET", "/status"): Operation("Everything it knows. Never counts as use.", WorkerStatus),
     ("GET", "/metrics"): Operation("The same in Prometheus' format.", "text/plain"),

@@ -54,5 +54,7 @@ def _engine(settings: WorkerSettings) -> TextEngine:
             prefill_step=settings.prefill_step,
             context_length=settings.context_length,
             trust_remote_code=settings.trust_remote_code,
+            kept_prompts=settings.prompt_cache.entries,
+            kept_bytes=settings.prompt_cache.bytes,
         )
     )

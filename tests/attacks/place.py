@@ -49,7 +49,7 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("GET", "/health"): Shown.NOTHING,
         ("GET", "/livez"): Shown.NOTHING,
         ("GET", "/readyz"): Shown.NOTHING,
-        ("GET", "/identity"): Shown.NOTHING,
+        ("GET", "/identity/{nonce}"): Shown.NOTHING,
         ("GET", "/status"): Shown.API,
         ("GET", "/metrics"): Shown.API,
         ("POST", "/load"): Shown.API,
@@ -60,7 +60,12 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("POST", COMPLETIONS): Shown.V1,
     },
 }
-_EXAMPLES = {"{name}": "demo", "{action}": "stop", "{model_id:path}": "demo"}
+_EXAMPLES = {
+    "{name}": "demo",
+    "{nonce}": "0123456789abcdef" * 2,
+    "{action}": "stop",
+    "{model_id:path}": "demo",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class Place:
         """Method and a real path of those that ask for one of these; without any, of all."""
         wanted = shown or tuple(Shown)
         return [
-            (method, _example(path))
+            (method, example_of(path))
             for (method, path), need in ROUTES[self.program].items()
             if need in wanted
         ]
@@ -153,7 +158,8 @@ def _body_for(path: str) -> bytes:
     return json.dumps(sent).encode()
 
 
-def _example(path: str) -> str:
+def example_of(path: str) -> str:
+    """A real path, of one as the programs declare it."""
     for parameter, value in _EXAMPLES.items():
         path = path.replace(parameter, value)
     return path

@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from mlxhub.controller.access import TABLE as CONTROLLER
 from mlxhub.core.access import RouteTable
 from mlxhub.worker.access import TABLE as WORKER
+from tests.attacks.place import example_of
 from tests.browser.asking import HubFacts
 from tests.browser.attacker import PAGE, Attacker
 from tests.browser.conftest import MODELS
@@ -34,13 +35,7 @@ def unharmed(hub: LiveHub, facts: HubFacts) -> Iterator[None]:
 def targets(host: str, port: int, table: RouteTable) -> list[dict[str, str]]:
     """Every route."""
     return [
-        {
-            "method": route.method,
-            "url": f"http://{host}:{port}"
-            + route.path.replace("{model_id:path}", "demo")
-            .replace("{name}", "demo")
-            .replace("{action}", "stop"),
-        }
+        {"method": route.method, "url": f"http://{host}:{port}{example_of(route.path)}"}
         for route in table.routes
     ]
 

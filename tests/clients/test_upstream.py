@@ -70,7 +70,7 @@ async def says(first: bytes, heard: list[bytes]) -> asyncio.Server:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await reader.readuntil(b"\r\n\r\n"))
-        nonce = heard[0].split()[1].partition(b"nonce=")[2].decode()
+        nonce = heard[0].split()[1].removeprefix(b"/identity/").decode()
         proof = make_proof(SECRET, writer.get_extra_info("sockname")[1], nonce)
         writer.write(first.replace(PROOF, proof.encode()))
         heard.append(await reader.read())
@@ -131,7 +131,7 @@ async def test_who_does_not_prove_that_it_is_the_worker_is_told_nothing(
             async with asyncio.timeout(10):
                 await Upstream("alpha", port, Trusting()).ask("POST", b"/v1/x", [(b"a", b"b")], b"a secret")
         await until(lambda: len(heard) == 2)
-    assert heard[0].startswith(b"GET /identity?nonce=")
+    assert heard[0].startswith(b"GET /identity/")
     assert heard[0].count(b"\r\n") == 4  # host and content-length
     assert heard[1] == b""
 

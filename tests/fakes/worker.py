@@ -171,8 +171,8 @@ class FakeWorker:
 
     async def _answer(self, request: Received, answer: Answer) -> None:
         match request.method, request.target.partition("?")[0]:
-            case "GET", "/identity":
-                proof = make_proof(self.secret, self.port, request.target.partition("nonce=")[2])
+            case "GET", path if path.startswith("/identity/"):
+                proof = make_proof(self.secret, self.port, path.removeprefix("/identity/"))
                 await answer.whole(Identity(proof=proof).model_dump_json().encode())
             case "GET", "/status":
                 if self.muted:

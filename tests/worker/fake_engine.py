@@ -29,13 +29,15 @@ class FakeEngine:
         self.loads = 0
         self.loaded = False
         self.break_step: Exception | None = None
+        self.may_prepare = threading.Event()
+        self.may_prepare.set()
         self.may_speak = threading.Event()
         self.may_speak.set()
         self.break_fail_all = False
         self.hang = False
         self.hangs = False
         self.cancelled: list[int] = []
-        self._places = places
+        self.places = places
         self._waiting: dict[int, PreparedRequest] = {}
         self._rows: dict[int, int] = {}
 
@@ -53,6 +55,7 @@ class FakeEngine:
         self._rows.clear()
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
+        assert self.may_prepare.wait(10)
         return PreparedRequest((1, 2, 3), request.max_tokens or 1000, request.sampling)
 
     def compile(self, request: PreparedRequest) -> PreparedRequest:
@@ -75,7 +78,7 @@ class FakeEngine:
             self.break_step = None
             raise error
         deltas: list[Delta] = []
-        while self._waiting and len(self._rows) < self._places:
+        while self._waiting and len(self._rows) < self.places:
             handle = next(iter(self._waiting))
             self._rows[handle] = self._waiting.pop(handle).max_tokens
             deltas.append(Started(handle))

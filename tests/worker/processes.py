@@ -1,5 +1,6 @@
 """Worker processes, a random model for them, and waiting for facts."""
 
+import importlib
 import json
 import shutil
 import socket
@@ -23,10 +24,12 @@ T = TypeVar("T")
 
 
 def make_random_model(directory: Path, **changes: Any) -> Path:
-    """qwen3 with random weights and the demo's tokenizer. Never says its end token, so it talks for ever."""
+    """Random weights and the demo's tokenizer; qwen3, unless `model_type` says other.
+
+    Of qwen3 the end token is never said, so it talks for ever.
+    """
     import mlx.core as mx
     from mlx.utils import tree_flatten
-    from mlx_lm.models import qwen3
 
     directory.mkdir()
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
@@ -35,10 +38,12 @@ def make_random_model(directory: Path, **changes: Any) -> Path:
     config |= {"max_position_embeddings": 8192, "dtype": "float32", **changes}
     (directory / "config.json").write_text(json.dumps(config))
     mx.random.seed(7)
-    model = qwen3.Model(qwen3.ModelArgs.from_dict(config))
-    silent = mx.array([token == 2 for token in range(config["vocab_size"])])[:, None]
-    embedding = model.model.embed_tokens
-    embedding.weight = mx.where(silent, 0.0, embedding.weight)
+    architecture = importlib.import_module(f"mlx_lm.models.{config['model_type']}")
+    model = architecture.Model(architecture.ModelArgs.from_dict(config))
+    if config["model_type"] == "qwen3":
+        silent = mx.array([token == 2 for token in range(config["vocab_size"])])[:, None]
+        embedding = model.model.embed_tokens
+        embedding.weight = mx.where(silent, 0.0, embedding.weight)
     mx.save_safetensors(str(directory / "model.safetensors"), dict(tree_flatten(model.parameters())))
     return directory
 

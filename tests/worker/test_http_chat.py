@@ -71,6 +71,21 @@ def test_several_answers_with_seeds_of_their_own(worker: Worker) -> None:
     assert streamed == said
 
 
+def test_the_beginning_of_a_prompt_that_was_read_before_is_told_and_counted(worker: Worker) -> None:
+    long = "what is known of the rivers of the world? " * 10
+    first = worker.chat(long, max_tokens=4).json()["usage"]
+    before = worker.status()
+    for options in ({}, {"n": 2}, {"stream": True, "stream_options": {"include_usage": True}}):
+        answer = worker.chat(f"{long} And of its lakes?", max_tokens=4, **options)
+        said = answer.text.strip().split("data: ")[-2] if "stream" in options else answer.text
+        usage = json.loads(said)["usage"]
+        cached = usage["prompt_tokens_details"]["cached_tokens"]
+        assert first["prompt_tokens"] - 8 <= cached < usage["prompt_tokens"]
+    assert worker.status().counters.cached_tokens >= before.counters.cached_tokens + 3 * cached - 30
+    assert worker.status().prompt_cache.entries > 0
+    assert 'mlxhub_prompt_cache_bytes{model="m"} ' in worker.http.get("/metrics").text
+
+
 def test_nulls_and_unknown_fields_are_nothing(worker: Worker) -> None:
     nulls = dict.fromkeys(
         ("temperature", "top_p", "stop", "n", "seed", "tools", "tool_choice", "logit_bias", "stream",

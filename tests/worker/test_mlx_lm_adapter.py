@@ -7,9 +7,16 @@ import pytest
 
 from mlxhub.demo import model_directory
 from mlxhub.demo.golden import PONG
-from mlxhub.worker.engines import mlx_lm_adapter
-from mlxhub.worker.engines.engine import ChatPrompt, FinishReason, ParsedCall, SamplingOptions
-from mlxhub.worker.engines.mlx_lm_adapter import TextModel, check_api, load_text_model
+from mlxhub.worker.engines import mlx_lm_adapter, mlx_lm_api
+from mlxhub.worker.engines.engine import (
+    ChatPrompt,
+    FinishReason,
+    ParsedCall,
+    PreparedRequest,
+    SamplingOptions,
+)
+from mlxhub.worker.engines.mlx_lm_adapter import TextModel, load_text_model
+from mlxhub.worker.engines.mlx_lm_api import check_api
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
 
 
@@ -23,7 +30,7 @@ def test_an_mlx_lm_that_lacks_what_is_called_is_refused_by_name(monkeypatch: pyt
 
     def insert(prompts: object) -> None: ...
 
-    monkeypatch.setattr(mlx_lm_adapter, "_NEEDED", {insert: frozenset({"prompts", "samplers"})})
+    monkeypatch.setattr(mlx_lm_api, "_NEEDED", {insert: frozenset({"prompts", "samplers"})})
     with pytest.raises(ImportError, match=r"insert lacks samplers\. Install mlx-lm>="):
         check_api()
 
@@ -31,15 +38,15 @@ def test_an_mlx_lm_that_lacks_what_is_called_is_refused_by_name(monkeypatch: pyt
 def test_a_batch_says_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(model: TextModel) -> None:
     batch = model.new_batch(4, prefill_step=4)
     prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)))
-    uid = batch.insert(prompt, 50, SamplingOptions())
+    uid = batch.insert(PreparedRequest(tuple(prompt), 50, SamplingOptions()))
     detokenizer = model.new_detokenizer()
     was_ready, said = False, []
     while True:
-        ready, tokens = batch.next()
-        assert was_ready or not tokens
-        was_ready = was_ready or ready == [uid]
-        said += tokens
-        if tokens and tokens[-1].reason:
+        step = batch.next()
+        assert was_ready or not step.sampled
+        was_ready = was_ready or step.ready == [uid]
+        said += step.sampled
+        if said and said[-1].reason:
             break
     for token in said[:-1]:
         assert (token.uid, token.reason) == (uid, None)

@@ -9,7 +9,7 @@ import pytest
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import ModelState
 from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
-from mlxhub.refusals import Draining, GenerationFailed, QueueFull, QueueTimeout
+from mlxhub.refusals import Draining, GenerationFailed, QueueFull, QueueTimeout, RequestTimeout
 from mlxhub.worker import model_service
 from mlxhub.worker.engines.engine import Finished, GenerationRequest, TextPrompt
 from mlxhub.worker.model_service import ModelService
@@ -41,8 +41,8 @@ def play(story: Story, clock: Clock | None = None, places: int = 2, **settings: 
             try:
                 await story(service, engine)
             finally:
-                engine.may_load.set()
-                engine.may_speak.set()
+                for may in (engine.may_load, engine.may_prepare, engine.may_speak):
+                    may.set()
         assert service.stopped_cleanly
         assert not engine.loaded
         assert bool(stopped) == (service.broken is not None)
@@ -348,3 +348,19 @@ def test_a_wedged_engine_is_noticed() -> None:
         engine.hang = False
 
     play(story, clock)
+
+
+@pytest.mark.parametrize("stage", ["load", "prepare", "queue", "answer"])
+def test_a_request_that_takes_too_long_ends_at_whatever_it_waits_for(stage: str) -> None:
+    async def story(service: ModelService, engine: FakeEngine) -> None:
+        may = {"load": engine.may_load, "prepare": engine.may_prepare}.get(stage, engine.may_speak)
+        may.clear()
+        with pytest.raises(RequestTimeout, match=r"within 0\.2 s"):
+            await say(service)
+        assert service.is_idle
+        may.set()
+        engine.places = 2
+        assert await say(service) == 1
+        assert (service.counters.failed, service.counters.completed) == (1, 1)
+
+    play(story, places=0 if stage == "queue" else 2, request_timeout=0.2)

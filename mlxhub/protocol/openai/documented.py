@@ -13,10 +13,15 @@ class _Answered(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class PromptTokenCounts(_Answered):
+    cached_tokens: int
+
+
 class TokenCounts(_Answered):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptTokenCounts
 
 
 class NamedCall(_Answered):

@@ -50,12 +50,16 @@ class SamplingOptions:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """`max_tokens` None: as many as the context holds. `stops` end the answer and are not part of it."""
+    """`max_tokens` None: as many as the context holds. `stops` end the answer and are not part of it.
+
+    `top_logprobs`: how likely each token was is told, with so many of the likeliest; None: it is not told.
+    """
 
     prompt: Prompt
     sampling: SamplingOptions = SamplingOptions()
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
+    top_logprobs: int | None = None
     constraint: Constraint | None = None
 
 
@@ -70,7 +74,9 @@ class Grammar(Protocol):
 class PreparedRequest:
     """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span.
 
-    `may_reason`: the answer may open one itself. `grammar`: the constraint, once it is compiled.
+    `boundaries`: after so many tokens other prompts may part from this one; only for models whose memory of a
+    prompt cannot be cut back to a beginning of it. `may_reason`: the answer may open a thinking span itself.
+    `grammar`: the constraint, once it is compiled.
     """
 
     tokens: tuple[int, ...]
@@ -78,6 +84,8 @@ class PreparedRequest:
     sampling: SamplingOptions
     stops: tuple[str, ...] = ()
     in_reasoning: bool = False
+    boundaries: tuple[int, ...] = ()
+    top_logprobs: int | None = None
     may_reason: bool = False
     constraint: Constraint | None = None
     grammar: Grammar | None = None
@@ -95,17 +103,38 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The row has a place in the batch."""
+    """The row has a place in the batch. `cached_tokens` of its prompt need not be read again."""
 
     handle: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """`text_bytes` need not be whole characters. `logprob` is natural, of all that could be sampled."""
+
+    text_bytes: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampledLogprob:
+    """`top`: the likeliest first, whether or not they were sampled."""
+
+    sampled: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The text of one more token; empty where its characters are not complete or may become a stop."""
+    """The text of one more token; empty where its characters are not complete or may become a stop.
+
+    `logprobs` where asked for: of the tokens whose text is all told by now, and was not before.
+    """
 
     handle: int
     text: str
+    logprobs: tuple[SampledLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +145,7 @@ class Finished:
     text: str
     reason: FinishReason
     completion_tokens: int
+    logprobs: tuple[SampledLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +189,13 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
-    """Rows in the batch (prefill and decode), the most since the load, and MLX's own memory counters."""
+    """Rows in the batch (prefill and decode), the most since the load, what is kept of prompts, and MLX's own
+    memory counters."""
 
     rows: int = 0
     peak_rows: int = 0
+    kept_prompts: int = 0
+    kept_bytes: int = 0
     active_bytes: int = 0
     peak_bytes: int = 0
 

@@ -1,36 +1,34 @@
-"""All that is known of mlx-lm's loader, tokenizer and BatchGenerator, on the engine thread."""
+"""All that is known of mlx-lm's loader, tokenizer and chat templates, on the engine thread."""
 
 import ctypes
 import gc
-import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
 from mlx_lm.utils import load
 
-from mlxhub.errors import MlxhubError
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
-    FinishReason,
     Grammar,
     JsonObject,
     Markers,
     ParsedCall,
     PreparedRequest,
-    SamplingOptions,
     ToolParser,
 )
 from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
-from mlxhub.worker.engines.guarded_processors import GuardedProcessors
-from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
+from mlxhub.worker.engines.mlx_lm_api import check_api
+from mlxhub.worker.engines.mlx_lm_batch import Batch
+from mlxhub.worker.engines.read_prompts import is_always_cuttable
+from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
+from mlxhub.worker.engines.text_row import Detokenizer
+from mlxhub.worker.engines.token_bytes import TokenBytes
 
 if TYPE_CHECKING:
     from mlxhub.worker.engines.grammars import Grammars
@@ -45,103 +43,10 @@ CONTEXT_KEYS = (
 )
 FALLBACK_CONTEXT = 8192
 _THINK_TAIL_TOKENS = 32
-# What is called here; mlx-lm changed these signatures in 0.30.7, 0.31.0, 0.31.3 and 0.32.0.
-_NEEDED: Mapping[Callable[..., Any], frozenset[str]] = {
-    BatchGenerator.__init__: frozenset(
-        {"model", "stop_tokens", "completion_batch_size", "prefill_batch_size", "prefill_step_size"}
-    ),
-    BatchGenerator.insert: frozenset({"prompts", "max_tokens", "samplers", "logits_processors"}),
-    BatchGenerator.remove: frozenset({"uids"}),
-    BatchGenerator.next: frozenset(),
-    BatchGenerator.close: frozenset(),
-    load: frozenset({"path_or_hf_repo", "tokenizer_config", "return_config", "trust_remote_code"}),
-}
-
-
-def check_api() -> None:
-    """Raises ImportError naming what the installed mlx-lm lacks."""
-    for function, needed in _NEEDED.items():
-        missing = needed - inspect.signature(function).parameters.keys()
-        if missing:
-            raise ImportError(
-                f"mlx-lm {version('mlx-lm')} does not fit this mlxhub: {function.__qualname__} lacks "
-                f"{', '.join(sorted(missing))}. Install mlx-lm>=0.32.2,<0.33."
-            )
-
+# Begins like hardly anything that people write.
+_ANOTHER_TEXT = "\u2042"
 
 check_api()
-
-
-class Detokenizer(Protocol):
-    """One answer's tokens to text. `last_segment` never ends within a character."""
-
-    def add_token(self, token: int) -> None: ...
-
-    def finalize(self) -> None: ...
-
-    @property
-    def last_segment(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class SampledToken:
-    """`reason` where the row is over. The token of a stop is no part of the text.
-
-    `fault`: a processor of the row has failed, and what comes after this token means nothing.
-    """
-
-    uid: int
-    token: int
-    reason: FinishReason | None
-    fault: MlxhubError | None = None
-
-
-class Batch:
-    """Continuous batching over BatchGenerator, with one prefill chunk and one decode in each `next`."""
-
-    def __init__(self, generator: Any, samplers: Samplers) -> None:
-        self._generator = generator
-        self._samplers = samplers
-        self._guards: dict[int, GuardedProcessors] = {}
-
-    def insert(
-        self, tokens: Sequence[int], max_tokens: int, options: SamplingOptions, grammar: Grammar | None = None
-    ) -> int:
-        chain = processors(options, len(tokens))
-        if grammar is not None:
-            chain.append(grammar.new_processor())
-        guard = GuardedProcessors(chain) if chain else None
-        uids: list[int] = self._generator.insert(
-            [list(tokens)],
-            max_tokens=[max_tokens],
-            samplers=[self._samplers.sampler(options)],
-            logits_processors=[[guard] if guard else []],
-        )
-        if guard:
-            self._guards[uids[0]] = guard
-        return uids[0]
-
-    def next(self) -> tuple[list[int], list[SampledToken]]:
-        """The uids whose prompts are done, and a token of each decoding row."""
-        prompts, generated = self._generator.next()
-        ready = [prompt.uid for prompt in prompts if prompt.end_of_prompt]
-        return ready, [self._sampled(row) for row in generated]
-
-    def _sampled(self, row: Any) -> SampledToken:
-        """Processors are one token ahead: where the row is over, their fault no longer counts."""
-        if row.finish_reason is not None:
-            self._guards.pop(row.uid, None)
-            return SampledToken(row.uid, row.token, FinishReason(row.finish_reason))
-        guard = self._guards.get(row.uid)
-        return SampledToken(row.uid, row.token, None, guard.fault if guard else None)
-
-    def remove(self, uids: Sequence[int]) -> None:
-        for uid in uids:
-            self._guards.pop(uid, None)
-        self._generator.remove(list(uids))
-
-    def close(self) -> None:
-        self._generator.close()
 
 
 class TextModel:
@@ -155,9 +60,12 @@ class TextModel:
         self._samplers = Samplers(defaults, vocabulary=_vocabulary(config, tokenizer))
         self.vocabulary = _vocabulary(config, tokenizer)
         self.context_length = _context_length(config)
+        # Of all others only what was kept at a boundary serves another prompt.
+        self.is_always_cuttable = is_always_cuttable(model)
         # In the vocabulary's own spelling, which has at least a character for each of the text's.
         self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
         self.parse_tool_call = _tool_parser(tokenizer)
+        self._text_bytes = TokenBytes(tokenizer)
         self._grammars: Grammars | None = None
         self.markers = Markers(
             think_start=tokenizer.think_start,
@@ -209,7 +117,7 @@ class TextModel:
             prefill_batch_size=max_rows,
             prefill_step_size=prefill_step,
         )
-        return Batch(generator, self._samplers)
+        return Batch(generator, self._samplers, self._text_bytes)
 
     def new_detokenizer(self) -> Detokenizer:
         detokenizer: Detokenizer = self._tokenizer.detokenizer
@@ -220,13 +128,7 @@ class TextModel:
         if not self._tokenizer.has_chat_template:
             raise InvalidRequest("This model has no chat template. Use /v1/completions.", "messages")
         try:
-            tokens: list[int] = self._tokenizer.apply_chat_template(
-                list(prompt.messages),
-                tools=list(prompt.tools) or None,
-                add_generation_prompt=True,
-                tokenize=True,
-                **prompt.template_options,
-            )
+            tokens = self._encode_turns(prompt.messages, prompt)
         except Exception as error:  # a template is a program of the model's author and raises anything
             said = " ".join(str(error).split())[:300]
             raise InvalidRequest(
@@ -234,8 +136,31 @@ class TextModel:
             ) from error
         return tokens
 
+    def boundaries(self, prompt: ChatPrompt, tokens: Sequence[int]) -> tuple[int, ...]:
+        """After how many of its tokens another chat, or the next turn of this one, may part from it."""
+        if self.is_always_cuttable:
+            return ()
+        first = next((place for place, said in enumerate(prompt.messages) if said["role"] != "system"), None)
+        others = [self._encode_turns(prompt.messages, prompt, add_generation_prompt=False)]
+        if first is not None:
+            another = {**prompt.messages[first], "content": _ANOTHER_TEXT}
+            others.append(self._encode_turns((*prompt.messages[:first], another), prompt))
+        return tuple(sorted({_shared(tokens, other) for other in others}))
+
     def encode_text(self, text: str) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text)
+        return tokens
+
+    def _encode_turns(
+        self, messages: Sequence[JsonObject], prompt: ChatPrompt, *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        tokens: list[int] = self._tokenizer.apply_chat_template(
+            list(messages),
+            tools=list(prompt.tools) or None,
+            add_generation_prompt=add_generation_prompt,
+            tokenize=True,
+            **prompt.template_options,
+        )
         return tokens
 
     def ends_in_reasoning(self, tokens: Sequence[int]) -> bool:
@@ -289,6 +214,12 @@ def finish_device_work() -> None:
 def memory_bytes() -> tuple[int, int]:
     """Active and peak, as MLX counts."""
     return mx.get_active_memory(), mx.get_peak_memory()
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many of the first tokens are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, its) in pairs if mine != its), min(len(one), len(other)))
 
 
 def _tool_parser(tokenizer: Any) -> ToolParser:

@@ -17,8 +17,6 @@ from mlxhub.worker.engines.engine import (
     Delta,
     EngineLoad,
     Failed,
-    Finished,
-    FinishReason,
     GenerationRequest,
     LoadedModel,
     Piece,
@@ -29,17 +27,17 @@ from mlxhub.worker.engines.engine import (
     TokenPrompt,
 )
 from mlxhub.worker.engines.open_files import kept_open_files
-from mlxhub.worker.output.stops import StopMatcher
+from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
-    from mlxhub.worker.engines.mlx_lm_adapter import Batch, Detokenizer, SampledToken, TextModel
-
-_BROKEN_CHARACTER = "\ufffd"
+    from mlxhub.worker.engines.mlx_lm_adapter import TextModel
+    from mlxhub.worker.engines.mlx_lm_batch import Batch, SampledToken
+    from mlxhub.worker.engines.read_prompts import ReadPrompts
 
 
 @dataclass(frozen=True, slots=True)
 class TextEngineOptions:
-    """`context_length` None: what the model can hold."""
+    """`context_length` None: what the model can hold. `kept_…`: bounds of what is kept of prompts."""
 
     name: str
     model_path: str
@@ -47,16 +45,8 @@ class TextEngineOptions:
     prefill_step: int
     context_length: int | None = None
     trust_remote_code: bool = False
-
-
-@dataclass(slots=True)
-class _Row:
-    handle: int
-    request: PreparedRequest
-    detokenizer: Detokenizer
-    stops: StopMatcher
-    tokens: int = 0
-    decoding: bool = False
+    kept_prompts: int = 16
+    kept_bytes: int = 2_000_000_000
 
 
 class TextEngine:
@@ -66,9 +56,10 @@ class TextEngine:
         self._options = options
         self._model: TextModel | None = None
         self._batch: Batch | None = None
+        self._read: ReadPrompts | None = None
         self._context_length = 0
         self._waiting: deque[tuple[int, PreparedRequest]] = deque()
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, TextRow] = {}
         self._peak_rows = 0
         # Known from the first load on; then it tells the truth also of what an unload left behind.
         self._memory_bytes: Callable[[], tuple[int, int]] | None = None
@@ -84,12 +75,14 @@ class TextEngine:
                 load_text_model,
                 memory_bytes,
             )
+            from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - as said above
 
         self._memory_bytes = memory_bytes
         model = load_text_model(directory, trust_remote_code=options.trust_remote_code)
         wanted = options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
         self._model = model
+        self._read = ReadPrompts(options.kept_prompts, options.kept_bytes)
         self._peak_rows = 0
         return LoadedModel(self._context_length, model.markers, model.parse_tool_call)
 
@@ -103,7 +96,7 @@ class TextEngine:
 
         self._close_batch()
         self._waiting.clear()
-        self._model = None
+        self._model = self._read = None
         finish_device_work()
         release_memory()
 
@@ -123,14 +116,19 @@ class TextEngine:
             raise ContextOverflow(len(tokens), self._context_length)
         _check_ids("prompt", tokens, model.vocabulary)
         _check_ids("logit_bias", request.sampling.logit_bias, model.vocabulary)
-        chat = isinstance(request.prompt, ChatPrompt)
-        in_reasoning = chat and model.ends_in_reasoning(tokens)
+        in_reasoning = False
+        boundaries: tuple[int, ...] = ()
+        if isinstance(request.prompt, ChatPrompt):
+            in_reasoning = model.ends_in_reasoning(tokens)
+            boundaries = model.boundaries(request.prompt, tokens)
         prepared = PreparedRequest(
             tokens=tuple(tokens),
             max_tokens=min(request.max_tokens or room, room),
             sampling=request.sampling,
             stops=request.stops,
             in_reasoning=in_reasoning,
+            boundaries=boundaries,
+            top_logprobs=request.top_logprobs,
             may_reason=_wants_reasoning(request.prompt) and not model.ends_after_reasoning(tokens),
             constraint=request.constraint,
         )
@@ -153,20 +151,22 @@ class TextEngine:
         if not self._rows:
             return deltas
         assert self._batch is not None
-        ready, tokens = self._batch.next()
-        for uid in ready:
+        step = self._batch.next()
+        for uid in step.ready:
             self._rows[uid].decoding = True
+        # Of the others what they read is kept at their end, and serves for every beginning of it.
+        self._keep_read([uid for uid in step.at_boundary if self._rows[uid].has_boundaries])
         over: list[int] = []
-        for sampled in tokens:
+        for sampled in step.sampled:
             row = self._rows[sampled.uid]
-            delta = self._advance(row, sampled)
+            delta = _advanced(row, sampled)
             deltas.append(delta)
-            if not isinstance(delta, Piece):
+            if sampled.read is not None and self._read is not None:
+                self._read.keep(sampled.read)
                 del self._rows[sampled.uid]
-                if sampled.reason is None:
-                    over.append(sampled.uid)
-        if over:
-            self._batch.remove(over)
+            elif not isinstance(delta, Piece):
+                over.append(sampled.uid)
+        self._remove(over)
         return deltas
 
     def fail_all(self, error: MlxhubError) -> list[Delta]:
@@ -183,7 +183,8 @@ class TextEngine:
         if self._memory_bytes is None:
             return EngineLoad()
         active, peak = self._memory_bytes()
-        return EngineLoad(len(self._rows), self._peak_rows, active, peak)
+        kept, kept_bytes = (0, 0) if self._read is None else (len(self._read), self._read.used_bytes)
+        return EngineLoad(len(self._rows), self._peak_rows, kept, kept_bytes, active, peak)
 
     def _admit(self) -> list[Delta]:
         deltas: list[Delta] = []
@@ -192,11 +193,12 @@ class TextEngine:
             assert self._model is not None
             if self._batch is None:
                 self._batch = self._model.new_batch(self._options.max_concurrency, self._options.prefill_step)
-            row = _Row(handle, request, self._model.new_detokenizer(), StopMatcher(request.stops))
+            assert self._read is not None
+            known = self._read.find(request.tokens)
+            cached = 0 if known is None else len(known.tokens)
+            row = TextRow(handle, request, self._model.new_detokenizer(), len(request.tokens) - cached)
             try:
-                uid = self._batch.insert(
-                    request.tokens, request.max_tokens, request.sampling, request.grammar
-                )
+                uid = self._batch.insert(request, known)
             except Exception:  # noqa: BLE001 - one request's fault must not reach the others
                 logger.exception("The batch refused a request")
                 deltas.append(
@@ -204,7 +206,7 @@ class TextEngine:
                 )
                 continue
             self._rows[uid] = row
-            deltas.append(Started(handle))
+            deltas.append(Started(handle, cached))
         self._peak_rows = max(self._peak_rows, len(self._rows))
         return deltas
 
@@ -214,38 +216,22 @@ class TextEngine:
         A single long prompt leaves room for one neighbour, so that a short one need not wait for its end.
         """
         _, coming = self._waiting[0]
-        lengths = [len(row.request.tokens) for row in self._rows.values() if not row.decoding]
+        lengths = [row.unread_tokens for row in self._rows.values() if not row.decoding]
         longest = max(min(length, self._options.prefill_step) for length in (*lengths, len(coming.tokens)))
         return not lengths or (len(lengths) + 1) * longest <= 2 * self._options.prefill_step
 
-    def _advance(self, row: _Row, sampled: SampledToken) -> Delta:
-        """What one more token means for its row. A fault in one row's text is that row's alone."""
-        row.tokens += 1
-        if sampled.fault is not None:
-            return Failed(row.handle, sampled.fault)
-        try:
-            if sampled.reason is not FinishReason.STOP:
-                row.detokenizer.add_token(sampled.token)
-            if sampled.reason is not None:
-                row.detokenizer.finalize()
-            text = row.detokenizer.last_segment
-        except (LookupError, ValueError, UnicodeError):
-            logger.exception("A row's tokens could not be decoded")
-            return Failed(row.handle, GenerationFailed("the tokenizer could not decode the answer."))
-        if sampled.reason is not None:
-            text = text.rstrip(_BROKEN_CHARACTER)
-        matched = row.stops.feed(text)
-        if matched.stopped:
-            return Finished(row.handle, matched.text, FinishReason.STOP, row.tokens)
-        if sampled.reason is not None:
-            return Finished(row.handle, matched.text + row.stops.finish(), sampled.reason, row.tokens)
-        return Piece(row.handle, matched.text)
-
     def _remove(self, uids: list[int]) -> None:
+        """What they have read by now is kept: a client that left may ask again."""
+        self._keep_read(uids)
         for uid in uids:
             del self._rows[uid]
         if uids and self._batch is not None:
             self._batch.remove(uids)
+
+    def _keep_read(self, uids: list[int]) -> None:
+        if uids and self._batch is not None and self._read is not None:
+            for read in self._batch.read(uids).values():
+                self._read.keep(read)
 
     def _close_batch(self) -> None:
         batch, self._batch = self._batch, None
@@ -262,6 +248,12 @@ def _encode(model: TextModel, prompt: Prompt) -> list[int]:
             return model.encode_text(text)
         case TokenPrompt(tokens):
             return list(tokens)
+
+
+def _advanced(row: TextRow, sampled: SampledToken) -> Delta:
+    if sampled.fault is not None:
+        return Failed(row.handle, sampled.fault)
+    return row.advance(sampled.token, sampled.reason, sampled.logprob)
 
 
 def _wants_reasoning(prompt: Prompt) -> bool:

@@ -102,7 +102,8 @@ def _readers(generation: Generation, prompt: ChatPrompt) -> list[RowReader]:
 
 def _usage(generation: Generation) -> Usage:
     """The answers of one chat share their prompt."""
-    return Usage(len(generation.prepared[0].tokens), generation.completion_tokens)
+    prompt_tokens = len(generation.prepared[0].tokens)
+    return Usage(prompt_tokens, generation.completion_tokens, generation.cached_tokens)
 
 
 class _StreamedRow:

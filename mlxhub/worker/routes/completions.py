@@ -93,4 +93,5 @@ class CompletionRoute:
 def _usage(generation: Generation, asked: CompletionRequest) -> Usage:
     """Several answers to one prompt share it."""
     prompts = generation.prepared[:: asked.answers]
-    return Usage(sum(len(prompt.tokens) for prompt in prompts), generation.completion_tokens)
+    prompt_tokens = sum(len(prompt.tokens) for prompt in prompts)
+    return Usage(prompt_tokens, generation.completion_tokens, generation.cached_tokens)

@@ -7,7 +7,7 @@ import psutil
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mlxhub.protocol.worker import BatchStatus, MemoryStatus, WorkerStatus
+from mlxhub.protocol.worker import BatchStatus, MemoryStatus, PromptCacheStatus, WorkerStatus
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.watchdog import WEDGED_SECONDS
 
@@ -54,6 +54,7 @@ class HealthRoutes:
             batch=BatchStatus(
                 rows=measured.rows, max_rows=settings.max_concurrency, peak_rows=measured.peak_rows
             ),
+            prompt_cache=PromptCacheStatus(entries=measured.kept_prompts, used_bytes=measured.kept_bytes),
             memory=MemoryStatus(
                 # On a Mac this misses memory the GPU holds; MLX's own counter beside it has that.
                 footprint_bytes=self._process.memory_info().rss,

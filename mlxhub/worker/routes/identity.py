@@ -1,4 +1,4 @@
-"""GET /identity: proves to the hub that its own worker listens here."""
+"""GET /identity/{nonce}: proves to the hub that its own worker listens here."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ class IdentityRoute:
         self._own = None if settings.keys is None else KeyFile(Path(settings.keys), "worker")
 
     async def get(self, request: Request) -> Response:
-        nonce = request.query_params.get("nonce", "")
+        nonce = request.path_params["nonce"]
         if not _NONCE.fullmatch(nonce):
             raise InvalidRequest("nonce: 32 hexadecimal digits.", "nonce")
         keys = () if self._own is None else self._own.current()[:1]

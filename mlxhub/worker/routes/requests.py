@@ -24,5 +24,9 @@ def generation_request(
         logit_bias={int(token): bias for token, bias in (fields.logit_bias or {}).items()},
     )
     return GenerationRequest(
-        prompt, sampling, max_tokens or settings.max_tokens, fields.stops, fields.constraint
+        prompt,
+        sampling,
+        max_tokens or settings.max_tokens,
+        fields.stops,
+        constraint=fields.constraint,
     )

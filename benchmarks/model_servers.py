@@ -1,0 +1,128 @@
+"""Servers of one model, and clients that note when each piece of an answer came."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mlx.core as mx
+from mlx.utils import tree_flatten
+from mlx_lm.models.llama import Model, ModelArgs
+from mlx_lm.utils import load_config, load_tokenizer
+
+from mlxhub.demo import model_directory
+
+LIMIT_SECONDS = 600
+POLL_SECONDS = 0.005
+HEAD_WIDTH = 64
+OURS, MLX_LMS = "bench", "default_model"  # what each calls its one model
+PROMPT = "tell me a long story"
+
+
+@dataclass(slots=True)
+class Answer:
+    """A streamed answer. It is read once it is over, so that the client takes little from the worker."""
+
+    arrived: list[tuple[float, bytes]] = field(default_factory=list)
+    text: str = ""
+    tokens: int = 0
+    texts: list[float] = field(default_factory=list)  # when each piece of text came, and the end
+
+    def read(self) -> None:
+        rest = b""
+        for now, chunk in self.arrived:
+            *lines, rest = (rest + chunk).split(b"\n\n")
+            # Neither [DONE] nor a heartbeat.
+            for event in (json.loads(line[6:]) for line in lines if line.startswith(b"data: {")):
+                self._read_event(event, now)
+
+    def _read_event(self, event: Any, now: float) -> None:
+        if "error" in event:
+            raise SystemExit(f"[error] The server ended a stream with an error: {event['error']}")
+        if usage := event.get("usage"):
+            self.tokens = usage["completion_tokens"]
+        for choice in event["choices"]:
+            self.text += (text := choice["delta"].get("content") or "")
+            if text or choice["finish_reason"]:
+                self.texts.append(now)
+
+
+async def ask(
+    client: httpx.AsyncClient, answer: Answer, tokens: int, text: str = PROMPT, model: str = OURS
+) -> None:
+    options = {"max_tokens": tokens, "stream": True, "stream_options": {"include_usage": True}}
+    async with client.stream(
+        "POST", "/v1/chat/completions", json=question(text, model) | options
+    ) as response:
+        response.raise_for_status()
+        async for chunk in response.aiter_raw():
+            answer.arrived.append((time.perf_counter(), chunk))
+
+
+def question(text: str, model: str = OURS) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": text}], "temperature": 0}
+
+
+def worker(model_path: str) -> AbstractContextManager[str]:
+    """The address of a worker that answers, its model not yet in memory."""
+    return _server("-m", "mlxhub", "worker", "--name", OURS, "--model-path", model_path)
+
+
+def mlx_lm_server(model_path: str) -> AbstractContextManager[str]:
+    """The address of mlx-lm's own server."""
+    return _server("-m", "mlx_lm", "server", "--host", "127.0.0.1", "--model", model_path)
+
+
+@contextmanager
+def _server(*arguments: str) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        url, port = f"http://127.0.0.1:{held.getsockname()[1]}", str(held.getsockname()[1])
+    command = [sys.executable, *arguments, "--port", port]
+    with tempfile.TemporaryFile() as log, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            while process.poll() is None:
+                with suppress(httpx.ConnectError):
+                    client.get("/health").raise_for_status()
+                    break
+                time.sleep(POLL_SECONDS)
+            else:
+                log.seek(0)
+                raise SystemExit(f"[error] The server ended: {log.read().decode(errors='replace')}")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(LIMIT_SECONDS)
+
+
+@contextmanager
+def random_llama(millions: int, dtype: mx.Dtype = mx.bfloat16) -> Iterator[tuple[str, str]]:
+    """A name and a directory: random weights, the demo model's tokenizer, answers that never end early."""
+    layers = max(1, round((millions * 1e6 / (12 * HEAD_WIDTH**2)) ** (1 / 3)))
+    tokenizer, demo = load_tokenizer(model_directory()), load_config(model_directory())
+    config = {key: demo[key] for key in ("vocab_size", "eos_token_id", "rms_norm_eps")}
+    config |= {"model_type": "llama", "num_hidden_layers": layers, "num_attention_heads": layers}
+    config |= {"hidden_size": HEAD_WIDTH * layers, "intermediate_size": HEAD_WIDTH * round(8 * layers / 3)}
+    config |= {"max_position_embeddings": 2048, "tie_word_embeddings": True}
+    mx.random.seed(0)
+    model = Model(ModelArgs.from_dict(config))
+    # A row of zeros is never the likeliest token: answers are plain text, a piece for each token.
+    said = [tokenizer.decode([token]) for token in range(config["vocab_size"])]
+    plain = mx.array([text.isascii() and text.isprintable() and "<" not in text for text in said])
+    model.model.embed_tokens.weight *= plain[:, None]
+    model.set_dtype(dtype)
+    weights = dict(tree_flatten(model.parameters()))
+    with tempfile.TemporaryDirectory(prefix="mlxhub-bench-") as directory:
+        shutil.copytree(model_directory(), directory, dirs_exist_ok=True)
+        Path(directory, "config.json").write_text(json.dumps(config))
+        mx.save_safetensors(f"{directory}/model.safetensors", weights, metadata={"format": "mlx"})
+        yield f"{sum(each.size for each in weights.values()) / 1e6:.0f} M", directory
