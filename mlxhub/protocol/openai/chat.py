@@ -62,7 +62,15 @@ class Tool(Lenient):
     function: Function
 
 
-class JsonSchemaFormat(Lenient):
+class TextFormat(Lenient):
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Lenient):
+    type: Literal["json_object"]
+
+
+class NamedSchema(Lenient):
     """`strict` or not, it is enforced."""
 
     name: str | None = Field(None, min_length=1, max_length=MAX_NAME)
@@ -71,21 +79,12 @@ class JsonSchemaFormat(Lenient):
     strict: bool | None = None
 
 
-class ResponseFormat(Lenient):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchemaFormat | None = None
+class JsonSchemaFormat(Lenient):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
 
-    @property
-    def schema_wanted(self) -> Mapping[str, Any] | None:
-        match self.type:
-            case "text":
-                return None
-            case "json_object":
-                return ANY_OBJECT
-            case "json_schema" if self.json_schema is None:
-                raise InvalidRequest("response_format: its json_schema is missing.", "response_format")
-            case "json_schema":
-                return ANY_OBJECT if self.json_schema.schema_ is None else self.json_schema.schema_
+
+ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
 
 
 class NamedFunction(Lenient):
@@ -152,8 +151,7 @@ class ChatRequest(SamplingFields):
             DeclaredTool(tool.function.name, tool.function.parameters, tool.function.strict is True)
             for tool in self.tools or ()
         ]
-        schema = None if self.response_format is None else self.response_format.schema_wanted
-        return answer_constraint(tools, self._choice, schema)
+        return answer_constraint(tools, self._choice, _schema_wanted(self.response_format))
 
     @property
     def _choice(self) -> ToolChoice:
@@ -166,6 +164,16 @@ class ChatRequest(SamplingFields):
                 return ToolChoice(Calling(allowed.mode), names, at_most_one)
             case said:
                 return ToolChoice(Calling(said or Calling.AUTO), None, at_most_one)
+
+
+def _schema_wanted(wanted: ResponseFormat | None) -> Mapping[str, Any] | None:
+    match wanted:
+        case JsonObjectFormat() | JsonSchemaFormat(json_schema=NamedSchema(schema_=None)):
+            return ANY_OBJECT
+        case JsonSchemaFormat(json_schema=NamedSchema(schema_=schema)):
+            return schema
+        case _:
+            return None
 
 
 def _template_message(message: ChatMessage, place: int) -> dict[str, Any]:
