@@ -144,7 +144,7 @@ def test_reasoning_is_free_and_the_answer_is_not(
         assert prepared.in_reasoning == (enable_thinking is not False)
         engine.submit(0, engine.compile(prepared))
         text, end = run_out(engine)[0]
-        reader = RowReader(loaded, prompt.tools, in_reasoning=prepared.in_reasoning)
+        reader = RowReader(loaded, prompt.tools, in_reasoning=prepared.in_reasoning, constraint=constraint)
         parts = reader.finish(text, end.reason).parts
         reasoned += isinstance(parts[0], Reasoning)
         assert end.reason is FinishReason.STOP

@@ -15,7 +15,7 @@ from mlxhub.worker.engines.schema_trial import fault_of
 # time of an object is quadratic in its optional properties: these take from seconds to for ever.
 _COSTLY = frozenset({"pattern", "patternProperties", "allOf", "multipleOf", "format"})
 _MOST_PARTS = 1500
-# Compiled there within this time, a schema takes as long here once more: with its start under five seconds together.
+# What compiles there within this time takes as long here once more: five seconds at most, with the start.
 SECONDS = 2.0
 START_SECONDS = 15.0
 MEMORY_BYTES = 256_000_000

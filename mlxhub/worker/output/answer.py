@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from mlxhub.core.constraint import Constraint, JsonText
 from mlxhub.protocol.openai.answers import Finish, FunctionCall
 from mlxhub.worker.engines.engine import FinishReason, JsonObject, LoadedModel
 from mlxhub.worker.output.parser import Content, OutputParser, Reasoning, Segment, ToolSpan
@@ -20,10 +21,22 @@ class Ending:
 class RowReader:
     """What is no call after all, cut off or malformed, is content: nothing the model wrote is lost."""
 
-    def __init__(self, model: LoadedModel, tools: tuple[JsonObject, ...], *, in_reasoning: bool) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        tools: tuple[JsonObject, ...],
+        *,
+        in_reasoning: bool,
+        constraint: Constraint | None = None,
+    ) -> None:
         self._model = model
         self._tools = tools
-        self._parser = OutputParser(model.markers, in_reasoning=in_reasoning, with_tools=bool(tools))
+        self._parser = OutputParser(
+            model.markers,
+            in_reasoning=in_reasoning,
+            with_tools=bool(tools),
+            one_content=isinstance(constraint, JsonText),
+        )
         self._has_called = False
 
     def read(self, text: str) -> list[Part]:

@@ -95,7 +95,7 @@ class ChatRoute:
 def _readers(generation: Generation, prompt: ChatPrompt) -> list[RowReader]:
     assert generation.model is not None
     return [
-        RowReader(generation.model, prompt.tools, in_reasoning=row.in_reasoning)
+        RowReader(generation.model, prompt.tools, in_reasoning=row.in_reasoning, constraint=row.constraint)
         for row in generation.prepared
     ]
 
