@@ -92,6 +92,8 @@ class TextModel:
         """When the first answer is constrained: a tokenizer takes up to a second, and memory."""
         from mlxhub.worker.engines.grammars import Grammars, TokenizerFacts  # noqa: PLC0415 - as said above
 
+        if not self._tokenizer.is_fast:
+            raise InvalidRequest("This model's tokenizer does not allow answers to be constrained.")
         marks = Marks(
             self.markers.think_start,
             self.markers.think_end,
