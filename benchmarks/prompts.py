@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/prompts.py             # a random model of 85 M parameters, 5 runs each
     .venv/bin/python benchmarks/prompts.py --json > today.json
 
-Both servers have the model in memory at the same time, in float32, and take turns. All prompts are new, so that nothing but the prompt that a warm question shares with its cold one is known.
+Both servers have the model in memory at once, in float32, and take turns. All prompts are new, so that
+only what a warm question shares with its cold one is known.
 """
 
 import argparse

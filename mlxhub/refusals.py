@@ -130,6 +130,7 @@ class ContextOverflow(RequestError):
         )
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
+        self.at_least = at_least
 
 
 class QueueFull(RequestError):

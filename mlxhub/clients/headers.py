@@ -25,6 +25,8 @@ _NOT_TO_WORKERS = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        # Where Anthropic's clients put a key, whether it is one of ours or not.
+        b"x-api-key",
         REQUEST_ID,
     }
 )

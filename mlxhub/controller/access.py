@@ -34,6 +34,9 @@ TABLE = RouteTable(
     Route("GET", "/v1/models/{model_id:path}", Need.API_WHERE_REQUIRED),
     Route("POST", "/v1/chat/completions", Need.API_WHERE_REQUIRED, Body.JSON),
     Route("POST", "/v1/completions", Need.API_WHERE_REQUIRED, Body.JSON),
+    Route("POST", "/v1/responses", Need.API_WHERE_REQUIRED, Body.JSON),
+    Route("POST", "/v1/messages", Need.API_WHERE_REQUIRED, Body.JSON),
+    Route("POST", "/v1/messages/count_tokens", Need.API_WHERE_REQUIRED, Body.JSON),
 )
 
 

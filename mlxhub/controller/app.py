@@ -35,13 +35,12 @@ from mlxhub.core.lifecycle import ProcessState
 from mlxhub.files.keys import WorkerTrust
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.workers import Workers
+from mlxhub.protocol.dialects import FOR_MODELS
 from mlxhub.protocol.errors import ErrorEnvelope, status_headers
 from mlxhub.protocol.hub import ControllerView
 from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
-from mlxhub.web.responses import UnexpectedErrors, envelope_response, install_error_handlers
-
-ROUTED = frozenset({"/v1/chat/completions", "/v1/completions"})
+from mlxhub.web.responses import ErrorResponse, UnexpectedErrors, install_error_handlers
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:
     """Requests for models go past the framework, which costs more than the whole way to the worker."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in ROUTED:
+        if scope["type"] == "http" and scope["path"] in FOR_MODELS:
             await forwarder(scope, receive, send)
         else:
             await api(scope, receive, send)
@@ -130,4 +129,4 @@ def _controller_view(settings: ControllerSettings, hub: Hub) -> ControllerView:
 
 async def _on_remote_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RemoteError)
-    return envelope_response(error.status, ErrorEnvelope(error=error.body), status_headers(error.status))
+    return ErrorResponse(error.status, ErrorEnvelope(error=error.body), status_headers(error.status))

@@ -9,7 +9,7 @@ from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
 from mlxhub.controller.dispatcher import Dispatcher
 from mlxhub.errors import MlxhubError, WorkerSilent
-from mlxhub.protocol.sse import error_event
+from mlxhub.protocol.dialects import broken_off
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
 from mlxhub.web.request_id import request_id
@@ -62,9 +62,8 @@ class Forwarder:
                 if not is_event_stream:
                     # To leave an answer unfinished is how HTTP says that it is not whole.
                     return
-                error = error_event(
-                    WorkerSilent(lease.name, "the connection ended in the middle of the answer.")
-                )
+                silent = WorkerSilent(lease.name, "the connection ended in the middle of the answer.")
+                error = broken_off(scope["path"], silent, request_id(scope))
                 begin = b"" if last.endswith(_EVENT_END) else _EVENT_END
                 await send(_body_message(begin + error, more=False))
                 return

@@ -16,10 +16,8 @@ from mlxhub.protocol.hub import (
     Unlocked,
     UnlockToken,
 )
-from mlxhub.protocol.openai.chat import ChatRequest
-from mlxhub.protocol.openai.completions import CompletionRequest
-from mlxhub.protocol.openai.documented import ChatCompletion, TextCompletion
 from mlxhub.protocol.openapi import Operation, make_openapi
+from mlxhub.protocol.operations import MODEL_OPERATIONS
 
 _OPERATIONS = {
     ("GET", "/health"): Operation("Whether it is alive.", Health),
@@ -46,15 +44,7 @@ _OPERATIONS = {
     ),
     ("GET", "/v1/models"): Operation("Every model. Loads nothing.", ModelList),
     ("GET", "/v1/models/{model_id:path}"): Operation("One model, by name or alias.", ModelObject),
-    ("POST", "/v1/chat/completions"): Operation(
-        "Chat with the model that is named.", ChatCompletion, asks=ChatRequest, is_streamed=True
-    ),
-    ("POST", "/v1/completions"): Operation(
-        "Continue texts with the model that is named.",
-        TextCompletion,
-        asks=CompletionRequest,
-        is_streamed=True,
-    ),
+    **MODEL_OPERATIONS,
 }
 
 

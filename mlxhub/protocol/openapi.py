@@ -40,8 +40,8 @@ class Operation:
 
     `answer` of 200 is a model, as JSON, or text of a media type. `asks`: the body, where it is more than an
     object. `is_streamed`: where the request says so, the answer comes as events. `unable`: what 503 answers,
-    where that is no error. `query` and `path` are JSON Schemas by parameter; a parameter of the path of which
-    nothing is said is any text.
+    where that is no error. `error`: how its API writes errors, if not as all others do. `query` and `path`
+    are JSON Schemas by parameter; a parameter of the path of which nothing is said is any text.
     """
 
     summary: str
@@ -49,6 +49,7 @@ class Operation:
     asks: type[BaseModel] | None = None
     is_streamed: bool = False
     unable: type[BaseModel] | None = None
+    error: type[BaseModel] | None = None
     query: Mapping[str, JsonSchemaValue] = field(default_factory=dict)
     path: Mapping[str, JsonSchemaValue] = field(default_factory=dict)
 
@@ -83,7 +84,7 @@ def _models(operations: list[Operation]) -> Iterator[_Used]:
     for operation in operations:
         if operation.asks is not None:
             yield operation.asks, "validation"
-        for answer in (operation.answer, operation.unable):
+        for answer in (operation.answer, operation.unable, operation.error):
             if isinstance(answer, type):
                 yield answer, "serialization"
 
@@ -120,7 +121,11 @@ def _responses(route: Route, operation: Operation, schemas: _Schemas) -> dict[st
     if operation.unable is not None:
         said["503"] = _as_json("Not now.", operation.unable, schemas)
     said["4XX"] = refused
-    said["5XX"] = _as_json("It could not be done.", ErrorEnvelope, schemas)
+    said["5XX"] = _as_json("It could not be done.", operation.error or ErrorEnvelope, schemas)
+    if operation.error is not None:
+        # What never reaches the API is refused as everywhere.
+        either = [schemas[model, "serialization"] for model in (operation.error, ErrorEnvelope)]
+        said["4XX"] = {**refused, "content": {_JSON: {"schema": {"anyOf": either}}}}
     return said
 
 

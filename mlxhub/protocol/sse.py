@@ -12,6 +12,11 @@ def data_event(payload: bytes) -> bytes:
     return b"data: " + payload + b"\n\n"
 
 
+def typed_event(kind: str, payload: bytes) -> bytes:
+    """For clients that go by the event's name."""
+    return b"event: " + kind.encode() + b"\ndata: " + payload + b"\n\n"
+
+
 def error_event(error: MlxhubError) -> bytes:
     """How OpenAI's clients expect an error inside a stream."""
     return data_event(error_envelope(error).model_dump_json().encode())

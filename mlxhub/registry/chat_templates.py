@@ -12,7 +12,9 @@ from mlxhub.registry.model_json import Json, read_text
 from mlxhub.registry.refused import DOWNLOAD_AGAIN, IntakeRefused
 
 START_SECONDS = 15.0
+# Of computing, which the program is held to by the kernel; a machine with other work takes longer for it.
 SECONDS = 2
+WAIT_SECONDS = 30.0
 MEMORY_BYTES = 64_000_000
 MAX_CHARACTERS = 1_000_000
 _MAX_TEMPLATE_BYTES = 1_000_000
@@ -40,7 +42,7 @@ def check_templates(templates: Mapping[str, str]) -> None:
         return
     given = json.dumps([list(templates.values()), MAX_CHARACTERS, MEMORY_BYTES, SECONDS]).encode()
     environment = {name: os.environ[name] for name in _ENVIRONMENT_NAMES if name in os.environ}
-    limits = Limits(START_SECONDS, SECONDS, MEMORY_BYTES, _VERDICT_BYTES)
+    limits = Limits(START_SECONDS, WAIT_SECONDS, MEMORY_BYTES, _VERDICT_BYTES)
     try:
         done = run_watched(_PROGRAM, given, limits, environment=environment)
     except OSError as error:
@@ -88,7 +90,7 @@ def _why_ended(done: Watched) -> str:
     if done.beyond is Limit.MEMORY:
         return "it takes too much memory"
     if done.beyond is Limit.TIME or done.code in (-SIGXCPU, -SIGKILL):
-        return f"it does not end within {SECONDS} s"
+        return f"it does not end within {SECONDS} s of computing"
     return "it broke the program that tested it"
 
 

@@ -29,7 +29,7 @@ from mlxhub.errors import MlxhubError
 from mlxhub.refusals import WrongHost
 from mlxhub.web.bodies import read_body, require_json, require_object, with_body
 from mlxhub.web.protocol import FROM_OWNER
-from mlxhub.web.responses import error_response
+from mlxhub.web.responses import refusal_response
 
 # What the Authorization headers of a request for this method and target prove.
 Authenticate: TypeAlias = Callable[[list[bytes], str, str], Role]
@@ -68,7 +68,7 @@ class Guard:
             logger.info("{}", refusal)
             await _unread(scope, Response(status_code=421))(scope, receive, send)
         except MlxhubError as refusal:
-            await _unread(scope, error_response(refusal))(scope, receive, send)
+            await _unread(scope, refusal_response(refusal))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

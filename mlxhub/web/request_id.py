@@ -19,6 +19,11 @@ def request_id(scope: Scope) -> str:
     return found
 
 
+def request_id_if_any(scope: Scope) -> str | None:
+    """For what may also stand outside."""
+    return request_id(scope) if _SCOPE_KEY in scope else None
+
+
 class RequestIdMiddleware:
     """Log lines of a request carry `extra["request_id"]`."""
 

@@ -1,4 +1,4 @@
-"""Errors as the one envelope, for both programs."""
+"""Errors as HTTP answers, for both programs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlxhub.errors import MlxhubError
+from mlxhub.protocol.dialects import error_body
 from mlxhub.protocol.errors import (
     ErrorBody,
     ErrorEnvelope,
@@ -21,7 +22,10 @@ from mlxhub.protocol.errors import (
     http_error,
 )
 from mlxhub.refusals import InvalidRequest
+from mlxhub.web.request_id import request_id_if_any
 
+# A longer part of a parameter's path is none of our names but a key of the client's.
+_LONGEST_NAME = 64
 _CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -36,21 +40,39 @@ class _HasErrors(Protocol):
     def errors(self) -> Sequence[Any]: ...
 
 
+class ErrorResponse(Response):
+    """Written as the API at the path of its request has it."""
+
+    def __init__(
+        self, status: int, envelope: ErrorEnvelope, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(None, status, headers=dict(headers or {}), media_type="application/json")
+        self._envelope = envelope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        identity = request_id_if_any(scope)
+        self.body = error_body(scope["path"], self.status_code, self._envelope, identity)
+        self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+def refusal_response(refusal: MlxhubError) -> Response:
+    """Of a request that never reached an API: in the one envelope, whatever its path."""
+    return Response(
+        error_envelope(refusal).model_dump_json(),
+        http_error(refusal).status,
+        headers=error_headers(refusal),
+        media_type="application/json",
+    )
+
+
 def error_response(error: MlxhubError) -> Response:
-    return envelope_response(http_error(error).status, error_envelope(error), error_headers(error))
+    return ErrorResponse(http_error(error).status, error_envelope(error), error_headers(error))
 
 
 def client_error_response(error: MlxhubError) -> Response:
     """As `error_response`, where the asker need not be who runs the hub."""
-    return envelope_response(http_error(error).status, client_envelope(error), error_headers(error))
-
-
-def envelope_response(
-    status: int, envelope: ErrorEnvelope, headers: Mapping[str, str] | None = None
-) -> Response:
-    return Response(
-        envelope.model_dump_json(), status, headers=dict(headers or {}), media_type="application/json"
-    )
+    return ErrorResponse(http_error(error).status, client_envelope(error), error_headers(error))
 
 
 def invalid_request(error: _HasErrors) -> InvalidRequest:
@@ -73,7 +95,9 @@ def _param(path: Sequence[str | int]) -> str:
     for part in path:
         if isinstance(part, int):
             name += f"[{part}]"
-        elif part.isidentifier() and part not in ("str", "int", "float", "bool"):
+        elif (
+            len(part) <= _LONGEST_NAME and part.isidentifier() and part not in ("str", "int", "float", "bool")
+        ):
             name += f".{part}" if name else part
     return name
 
@@ -99,7 +123,7 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
     body = ErrorBody(message=error.detail, type=kind, code=_CODES.get(error.status_code))
-    return envelope_response(error.status_code, ErrorEnvelope(error=body), error.headers)
+    return ErrorResponse(error.status_code, ErrorEnvelope(error=body), error.headers)
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
@@ -133,4 +157,4 @@ class UnexpectedErrors:
                 body = ErrorBody(
                     message="Internal error. The log says more.", type="server_error", code="internal_error"
                 )
-                await envelope_response(500, ErrorEnvelope(error=body))(scope, receive, send)
+                await ErrorResponse(500, ErrorEnvelope(error=body))(scope, receive, send)

@@ -52,7 +52,7 @@ class EventStream(Response):
         self,
         events: AsyncGenerator[bytes, None],
         *,
-        keepalive: bytes = sse.KEEPALIVE,
+        keepalive: Callable[[], bytes] = lambda: sse.KEEPALIVE,
         error_event: Callable[[MlxhubError], bytes] = sse.error_event,
         keepalive_seconds: float = KEEPALIVE_SECONDS,
     ) -> None:
@@ -113,4 +113,4 @@ class EventStream(Response):
         while not pump.done():
             await asyncio.sleep(self._keepalive_seconds / 4)
             if not self._sending and clock() - self._sent_at > self._keepalive_seconds:
-                await self._send(send, self._keepalive)
+                await self._send(send, self._keepalive())

@@ -17,8 +17,10 @@ from mlxhub.worker.routes.chat import ChatRoute
 from mlxhub.worker.routes.completions import CompletionRoute
 from mlxhub.worker.routes.health import HealthRoutes
 from mlxhub.worker.routes.identity import IdentityRoute
+from mlxhub.worker.routes.messages import MessagesRoutes
 from mlxhub.worker.routes.metrics import MetricsRoute
 from mlxhub.worker.routes.models import ModelRoutes
+from mlxhub.worker.routes.responses import ResponsesRoute
 
 HOST = "127.0.0.1"
 
@@ -27,6 +29,7 @@ def build_app(service: ModelService, generation: str) -> Starlette:
     health = HealthRoutes(service, generation)
     admin = AdminRoutes(service, health)
     models = ModelRoutes(service)
+    messages = MessagesRoutes(service)
     settings = service.settings
     policy = access_policy(settings, HOST)
 
@@ -49,6 +52,9 @@ def build_app(service: ModelService, generation: str) -> Starlette:
             Route("/v1/models/{model_id:path}", models.get),
             Route("/v1/chat/completions", ChatRoute(service).post, methods=["POST"]),
             Route("/v1/completions", CompletionRoute(service).post, methods=["POST"]),
+            Route("/v1/responses", ResponsesRoute(service).post, methods=["POST"]),
+            Route("/v1/messages", messages.create, methods=["POST"]),
+            Route("/v1/messages/count_tokens", messages.count_tokens, methods=["POST"]),
         ],
         middleware=[
             Middleware(RequestIdMiddleware),

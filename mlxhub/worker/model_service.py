@@ -11,7 +11,14 @@ from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
 from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.protocol.worker import CounterStatus
-from mlxhub.refusals import Draining, GenerationFailed, InvalidRequest, QueueFull, RequestTimeout
+from mlxhub.refusals import (
+    ContextOverflow,
+    Draining,
+    GenerationFailed,
+    InvalidRequest,
+    QueueFull,
+    RequestTimeout,
+)
 from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
 from mlxhub.worker.generation import Generation
@@ -105,11 +112,7 @@ class ModelService:
         self, requests: Sequence[GenerationRequest], answers: int = 1
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
-        generation = self._admit(len(requests) * answers, answers)
-        limit = self.settings.request_timeout
-        deadline = self._loop.call_later(limit, generation.fail, RequestTimeout(limit))
-        try:
-            await self._ready(generation)
+        async with self._served(len(requests) * answers, answers) as generation:
             prepared = [await self._preparation.prepare(generation, request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
@@ -118,16 +121,19 @@ class ModelService:
                 self.thread.submit(handle, row)
             await generation.place(self.settings.queue_timeout)
             yield generation
-            self.counters.completed += 1
-        except MlxhubError:
-            self.counters.failed += 1
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            self.counters.cancelled += 1
-            raise
-        finally:
-            deadline.cancel()
-            self._release(generation)
+
+    async def count_tokens(self, request: GenerationRequest) -> int:
+        """Of its prompt, also where that leaves no room for an answer.
+
+        Raises ContextOverflow where it is so long that not even tokenizing is worth its memory.
+        """
+        async with self._served(1, 1) as generation:
+            try:
+                return len((await self._preparation.tokenize(generation, request)).tokens)
+            except ContextOverflow as overflow:
+                if overflow.at_least:
+                    raise
+                return overflow.prompt_tokens
 
     async def load(self) -> None:
         """Bring it into memory now, also right after a failure. Raises LoadFailed."""
@@ -165,6 +171,26 @@ class ModelService:
         self.begin_drain()
         self._in_flight.fail_all(GenerationFailed(reason))
         self._stop_process()
+
+    @asynccontextmanager
+    async def _served(self, rows: int, answers: int) -> AsyncIterator[Generation]:
+        """A request that was taken, with the model in memory; counted by how it ends."""
+        generation = self._admit(rows, answers)
+        limit = self.settings.request_timeout
+        deadline = self._loop.call_later(limit, generation.fail, RequestTimeout(limit))
+        try:
+            await self._ready(generation)
+            yield generation
+            self.counters.completed += 1
+        except MlxhubError:
+            self.counters.failed += 1
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            self.counters.cancelled += 1
+            raise
+        finally:
+            deadline.cancel()
+            self._release(generation)
 
     def _admit(self, rows: int, answers: int) -> Generation:
         if self.draining:

@@ -6,10 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.protocol.openai.chat import ChatRequest
-from mlxhub.protocol.openai.completions import CompletionRequest
-from mlxhub.protocol.openai.documented import ChatCompletion, TextCompletion
 from mlxhub.protocol.openapi import Operation, make_openapi
+from mlxhub.protocol.operations import MODEL_OPERATIONS
 from mlxhub.protocol.worker import Identity, WorkerStatus
 from mlxhub.worker.access import TABLE
 
@@ -67,10 +65,7 @@ _OPERATIONS = {
     ),
     ("GET", "/v1/models"): Operation("Its one model. Loads nothing.", ModelList),
     ("GET", "/v1/models/{model_id:path}"): Operation("The same, by name or alias.", ModelObject),
-    ("POST", "/v1/chat/completions"): Operation("Chat.", ChatCompletion, asks=ChatRequest, is_streamed=True),
-    ("POST", "/v1/completions"): Operation(
-        "Continue texts.", TextCompletion, asks=CompletionRequest, is_streamed=True
-    ),
+    **MODEL_OPERATIONS,
 }
 
 

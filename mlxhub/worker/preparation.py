@@ -22,10 +22,14 @@ class Preparation:
 
     async def prepare(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
         """Raises what the engine says of it, or what ends the generation before."""
-        prepared = await _run(generation, self._preparing, self._thread.prepare, request)
+        prepared = await self.tokenize(generation, request)
         if prepared.constraint is None or prepared.grammar is not None:
             return prepared
         return await _run(generation, self._compiling, self._thread.compile, prepared)
+
+    async def tokenize(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
+        """As `prepare`, but for the grammar, which it may lack."""
+        return await _run(generation, self._preparing, self._thread.prepare, request)
 
     def close(self) -> None:
         self._preparing.shutdown(wait=False, cancel_futures=True)

@@ -30,7 +30,19 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     error: _ErrorBody
 
 
+class _AnthropicBody(msgspec.Struct, forbid_unknown_fields=True):
+    type: str
+    message: str
+
+
+class _AnthropicEnvelope(msgspec.Struct, forbid_unknown_fields=True):
+    type: str
+    error: _AnthropicBody
+    request_id: str | None
+
+
 _ENVELOPES = msgspec.json.Decoder(_Envelope)
+_ANTHROPICS = msgspec.json.Decoder(_AnthropicEnvelope)
 
 
 @dataclass(slots=True)
@@ -153,8 +165,9 @@ class _Connection(asyncio.Protocol):
         elif _LEAKS.search(body):
             self._report.add_fault("a leak", self._sent, body)
         elif status != 421 and not self._is_head:
+            envelopes = _ANTHROPICS if b'"request_id"' in body else _ENVELOPES
             try:
-                _ENVELOPES.decode(body)
+                envelopes.decode(body)
             except msgspec.MsgspecError:
                 self._report.add_fault(f"{status} in no envelope", self._sent, body)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.attacks import oddities
-from tests.attacks.place import CHAT, COMPLETIONS, JSON, Place, Program
+from tests.attacks.place import CHAT, COMPLETIONS, JSON, MESSAGES, RESPONSES, Place, Program
 
 _RAW = "@raw@"
 # Of eighteen requests for tokens one gets some: it is not the model that is tried here.
 _OWN: list[dict[str, object]] = [{"model": "demo"}]
-_OWN += [{"model": "demo", "n": 99}] * 9
+_OWN += [{"model": "demo", "temperature": 99}] * 9
 _OWN += [{"model": "nobody"}] * 8
 
 
@@ -46,6 +46,8 @@ def good_requests(place: Place) -> list[Good]:
     bodies: list[tuple[str, dict[str, object]]] = [
         (CHAT, {"messages": [said], "stream": False, "temperature": 0.5, "stop": ["x"]}),
         (CHAT, {"messages": [said, said], "tools": [tool], "seed": 1, "logit_bias": {"5": 1}}),
+        (RESPONSES, {"input": [said], "instructions": "x", "max_output_tokens": 1}),
+        (MESSAGES, {"messages": [said], "system": [{"type": "text", "text": "x"}], "stop_sequences": ["x"]}),
         (COMPLETIONS, {"prompt": "ping", "top_p": 0.9, "top_k": 5, "n": 1}),
         (COMPLETIONS, {"prompt": [[5, 6], [7]], "stream": True, "stream_options": {"include_usage": True}}),
     ]

@@ -7,6 +7,9 @@ from enum import StrEnum
 JSON = "Content-Type: application/json"
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+RESPONSES = "/v1/responses"
+MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
 
 
 class Program(StrEnum):
@@ -44,6 +47,9 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("GET", "/v1/models/{model_id:path}"): Shown.V1,
         ("POST", CHAT): Shown.V1,
         ("POST", COMPLETIONS): Shown.V1,
+        ("POST", RESPONSES): Shown.V1,
+        ("POST", MESSAGES): Shown.V1,
+        ("POST", COUNT_TOKENS): Shown.V1,
     },
     Program.WORKER: {
         ("GET", "/health"): Shown.NOTHING,
@@ -58,6 +64,9 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("GET", "/v1/models/{model_id:path}"): Shown.V1,
         ("POST", CHAT): Shown.V1,
         ("POST", COMPLETIONS): Shown.V1,
+        ("POST", RESPONSES): Shown.V1,
+        ("POST", MESSAGES): Shown.V1,
+        ("POST", COUNT_TOKENS): Shown.V1,
     },
 }
 _EXAMPLES = {
@@ -149,8 +158,10 @@ def completion(**more: object) -> dict[str, object]:
 
 def _body_for(path: str) -> bytes:
     sent: dict[str, object] = {}
-    if path == CHAT:
+    if path in (CHAT, MESSAGES, COUNT_TOKENS):
         sent = chat()
+    elif path == RESPONSES:
+        sent = {"model": "demo", "input": "ping", "max_output_tokens": 8}
     elif path == COMPLETIONS:
         sent = completion()
     elif path == "/hub/session":

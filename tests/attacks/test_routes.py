@@ -11,9 +11,10 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
 from mlxhub.controller.access import TABLE as CONTROLLER_TABLE
-from mlxhub.controller.app import ROUTED, Controller
+from mlxhub.controller.app import Controller
 from mlxhub.core.access import Need, RouteTable
 from mlxhub.core.config import WorkerSettings
+from mlxhub.protocol.dialects import FOR_MODELS
 from mlxhub.worker.access import TABLE as WORKER_TABLE
 from mlxhub.worker.app import build_app
 from mlxhub.worker.model_service import ModelService
@@ -63,7 +64,7 @@ def test_every_route_of_the_worker_is_published_and_none_besides() -> None:
 async def test_every_route_of_the_controller_is_published_and_none_besides(tmp_path: Path) -> None:
     async with running_hub(tmp_path) as running:
         routes = declared(framework_of(running.controller).routes)
-    assert routes | {("POST", path) for path in ROUTED} == ROUTES[Program.CONTROLLER].keys()
+    assert routes | {("POST", path) for path in FOR_MODELS} == ROUTES[Program.CONTROLLER].keys()
 
 
 @pytest.mark.parametrize("program", Program)

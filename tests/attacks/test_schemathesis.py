@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from pydantic import TypeAdapter, ValidationError
 from schemathesis.config import SchemathesisConfig
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from mlxhub.controller.openapi import controller_openapi
 from mlxhub.protocol.openai.chat import AllowedToolsChoice, NamedTool
@@ -51,7 +51,7 @@ def towards_the_model(_context: object, body: Any) -> Any:
     changed = {name: whole(value) for name, value in body.items()}
     if len(body["model"]) < 8:
         changed["model"] = "demo"
-    for limit in ("max_tokens", "max_completion_tokens"):
+    for limit in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
         given = changed.get(limit)
         if given is None or (type(given) is int and given > MOST_TOKENS):
             changed[limit] = MOST_TOKENS
@@ -61,6 +61,8 @@ def towards_the_model(_context: object, body: Any) -> Any:
         changed["tool_choice"] = "auto"
     if isinstance(biases := body.get("logit_bias"), dict):
         changed["logit_bias"] = {in_vocabulary(token): bias for token, bias in biases.items()}
+    if isinstance(messages := body.get("messages"), list) and messages and is_the_assistants(messages[-1]):
+        changed["messages"] = [*messages, {"role": "user", "content": "ping"}]
     if isinstance(prompt := body.get("prompt"), list):
         changed["prompt"] = [in_vocabulary(part) for part in prompt]
     return changed
@@ -72,6 +74,11 @@ def calls_for_tools(choice: Any) -> bool:
         return choice == "required" or bool(CHOICES.validate_python(choice))
     except ValidationError:
         return False
+
+
+def is_the_assistants(message: Any) -> bool:
+    """Anthropic's API refuses it as the last one."""
+    return isinstance(message, dict) and message.get("role") == "assistant"
 
 
 def whole(value: Any) -> Any:
@@ -135,11 +142,16 @@ def call(case: Any, target: Target, session: requests.Session, authorization: st
     response = case.call(
         base_url=f"http://{target.place.host}", session=session, headers=headers, timeout=ANSWER_SECONDS
     )
-    # Nor does a document know how much text a model holds.
-    is_too_long = b'"context_length_exceeded"' in response.content
+    # Nor does a document know how much text a model holds, or a body.
+    is_too_long = (
+        b'"context_length_exceeded"' in response.content or b"this model's context" in response.content
+    )
+    excluded = [positive_data_acceptance] if is_too_long else []
+    if response.status_code == 413:
+        excluded.append(negative_data_rejection)
     case.validate_response(
         response,
         headers=headers,
-        excluded_checks=[positive_data_acceptance] if is_too_long else [],
+        excluded_checks=excluded,
         transport_kwargs={"session": session, "timeout": ANSWER_SECONDS},
     )

@@ -140,6 +140,7 @@ async def test_what_says_who_the_client_is_ends_at_the_hub(hub: RunningHub) -> N
         content=b'{"model": "alpha"}',
         headers={
             "authorization": "Bearer secret",
+            "x-api-key": "secret",
             "cookie": "a=b",
             "origin": hub.url,
             "connection": "keep-alive, x-private",

@@ -11,16 +11,16 @@ from pydantic import ValidationError
 from mlxhub.core.constraint import CallableTool, JsonText, ToolCalls
 from mlxhub.protocol import sse
 from mlxhub.protocol.openai.answers import (
+    ChatWriter,
     ChunkWriter,
-    FunctionCall,
     Header,
-    Usage,
-    chat_choice,
+    chat_completion,
     text_choice,
     whole_answer,
 )
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.completions import CompletionRequest
+from mlxhub.protocol.parts import Answered, Content, Ending, FunctionCall, Reasoning, Usage
 from mlxhub.refusals import InvalidRequest, QueueFull
 
 HEADER = Header("id-1", 1_700_000_000, 'a "quoted" model')
@@ -48,12 +48,12 @@ def payload(event: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize("include_usage", [True, False])
 def test_chunks_are_openais(include_usage: bool) -> None:
-    writer = ChunkWriter(HEADER, "chat.completion.chunk", include_usage=include_usage)
+    writer = ChatWriter(HEADER, 1, include_usage=include_usage)
     events = [
-        writer.delta(0, {"role": "assistant", "content": ""}),
-        writer.content(3, 'line\n\ndata: [DONE] "quoted" \u2028 🦊'),
-        writer.delta(0, {"tool_calls": [{"index": 0, **CALL.as_json()}]}),
-        writer.delta(0, {}, "tool_calls"),
+        writer.begin(Usage(3, 0)),
+        writer.part(3, Content('line\n\ndata: [DONE] "quoted" \u2028 🦊')),
+        writer.part(0, CALL),
+        writer.end(0, Ending((), "tool_calls")),
     ]
     chunks = [ChatCompletionChunk.model_validate(payload(event), strict=True) for event in events]
     assert chunks[1].choices[0].index == 3
@@ -61,16 +61,17 @@ def test_chunks_are_openais(include_usage: bool) -> None:
     assert chunks[3].choices[0].finish_reason == "tool_calls"
     assert {chunk.model for chunk in chunks} == {'a "quoted" model'}
     assert all(("usage" in payload(event)) == include_usage for event in events)
-    usage = ChatCompletionChunk.model_validate(payload(writer.usage(Usage(3, 4))), strict=True)
+    chunks_with_usage = ChunkWriter(HEADER, "chat.completion.chunk", include_usage=include_usage)
+    usage = ChatCompletionChunk.model_validate(payload(chunks_with_usage.usage(Usage(3, 4))), strict=True)
     assert usage.choices == []
     assert usage.usage is not None
     assert usage.usage.total_tokens == 7
 
 
 def test_whole_answers_are_openais() -> None:
-    choices = [chat_choice(0, "hi", "hm", [], "stop"), chat_choice(1, "", "", [CALL], "tool_calls")]
+    rows = [Ending((Reasoning("hm"), Content("hi")), "stop"), Ending((CALL,), "tool_calls")]
     answer = ChatCompletion.model_validate_json(
-        whole_answer(HEADER, "chat.completion", choices, Usage(1, 2)), strict=True
+        chat_completion(HEADER, Answered(rows, Usage(1, 2))), strict=True
     )
     assert answer.choices[0].message.content == "hi"
     assert answer.choices[1].message.content is None

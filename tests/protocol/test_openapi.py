@@ -41,8 +41,17 @@ def test_every_operation_says_its_key_and_how_it_is_refused(
         assert ("requestBody" in said) is (route.body is not Body.NONE)
         assert {"200", "421", "4XX", "5XX"} <= said["responses"].keys()
         for status in ("4XX", "5XX"):
-            content = said["responses"][status]["content"]
-            assert content == {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
+            schema = said["responses"][status]["content"]["application/json"]["schema"]
+            assert schema == error_of(route.path, status)
+
+
+def error_of(path: str, status: str) -> dict[str, Any]:
+    ours, anthropics = (
+        {"$ref": f"#/components/schemas/{name}"} for name in ("ErrorEnvelope", "AnthropicError")
+    )
+    if not path.startswith("/v1/messages"):
+        return ours
+    return {"anyOf": [anthropics, ours]} if status == "4XX" else anthropics
 
 
 @of_both
@@ -73,7 +82,7 @@ def test_a_route_that_nobody_describes_is_an_error() -> None:
 
 def test_answers_of_models_may_come_as_events() -> None:
     for document in (controller_openapi(), worker_openapi()):
-        for path in ("/v1/chat/completions", "/v1/completions"):
+        for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages"):
             content = document["paths"][path]["post"]["responses"]["200"]["content"]
             assert content.keys() == {"application/json", "text/event-stream"}
 

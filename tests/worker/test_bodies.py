@@ -8,8 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mlxhub.protocol.anthropic.messages import MessagesRequest
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.completions import CompletionRequest
+from mlxhub.protocol.openai.responses import ResponsesRequest
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.routes.bodies import parse_model
 from tests.worker.processes import Worker
@@ -161,6 +163,13 @@ WRONG: dict[str, Any] = {"numbers": 1.5, "texts": "", "lists": [], "objects": {}
         (ChatRequest, {"stop": "wrong"}),
         (CompletionRequest, {"prompt": "wrong"}),
         (CompletionRequest, {"prompt": ["wrong"]}),
+        (ResponsesRequest, {"input": "wrong"}),
+        (ResponsesRequest, {"input": [{"role": "user", "content": "wrong"}]}),
+        (ResponsesRequest, {"input": "x", "tools": "wrong", "metadata": "wrong"}),
+        (MessagesRequest, {"messages": "wrong"}),
+        (MessagesRequest, {"messages": [{"role": "user", "content": "wrong"}]}),
+        (MessagesRequest, {"messages": [{"role": "assistant", "content": "wrong"}]}),
+        (MessagesRequest, {"system": "wrong", "tools": "wrong", "stop_sequences": "wrong"}),
     ],
 )
 def test_there_are_few_errors_however_much_is_wrong(

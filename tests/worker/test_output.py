@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxhub.protocol.openai.answers import FunctionCall
+from mlxhub.protocol.parts import Content, FunctionCall, Reasoning
 from mlxhub.worker.engines.engine import FinishReason, JsonObject, LoadedModel, Markers, ParsedCall
 from mlxhub.worker.output.answer import RowReader
-from mlxhub.worker.output.parser import Content, OutputParser, Reasoning, Segment, ToolSpan
+from mlxhub.worker.output.parser import OutputParser, Segment, ToolSpan
 from mlxhub.worker.output.stops import StopMatcher
 
 MARKERS = Markers("<think>", "</think>", "<tool_call>", "</tool_call>")
@@ -34,7 +34,7 @@ def stopped(pieces: Sequence[str], stops: tuple[str, ...]) -> tuple[str, bool]:
     for piece in pieces:
         matched = matcher.feed(piece)
         said += matched.text
-        if matched.stopped:
+        if matched.stop is not None:
             return said, True
     return said + matcher.finish(), False
 
@@ -139,3 +139,31 @@ def test_a_cut_off_call_is_kept_as_content() -> None:
         'well<tool_call>{"name": "f", "ar'
     )
     assert ending.finish == "length"
+
+
+def test_a_call_with_half_a_character_is_kept_as_content() -> None:
+    def parse(_text: str, _tools: Sequence[JsonObject]) -> tuple[ParsedCall, ...]:
+        return (ParsedCall("f", '{"a": "\ud800"}'),)
+
+    said = '<tool_call>{"name": "f", "arguments": {"a": "\\ud800"}}</tool_call>'
+    ending = RowReader(LoadedModel(100, MARKERS, parse), TOOLS, in_reasoning=False).finish(
+        said, FinishReason.STOP
+    )
+    assert (ending.parts, ending.finish) == ((Content(said),), "stop")
+
+
+def test_the_stop_that_came_first_is_told() -> None:
+    matcher = StopMatcher(("b c", "a", "zz"))
+    assert matcher.feed("z").stop is None
+    matched = matcher.feed("zb ca")
+    assert (matched.text, matched.stop) == ("", "zz")
+    assert StopMatcher(("c", "b")).feed("abc").stop == "b"
+
+
+def test_who_takes_one_call_gets_the_first_and_nothing_after_it() -> None:
+    first, second = (f'<tool_call>{{"name": "{name}", "arguments": {{}}}}</tool_call>' for name in "fg")
+    reader = RowReader(MODEL, TOOLS, in_reasoning=False, one_call=True)
+    begun = reader.read(f"well {first}")
+    ending = reader.finish(f"{second} more {second}", FinishReason.LENGTH)
+    calls = [part.name for part in (*begun, *ending.parts) if isinstance(part, FunctionCall)]
+    assert (calls, ending.parts, ending.finish) == (["f"], (), "tool_calls")

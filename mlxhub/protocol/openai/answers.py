@@ -2,47 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import msgspec
 
-from mlxhub.protocol.sse import data_event
+from mlxhub.protocol.parts import Answered, Content, Ending, Finish, FunctionCall, Part, Reasoning, Usage
+from mlxhub.protocol.sse import DONE, data_event
 
-Finish: TypeAlias = Literal["stop", "length", "tool_calls"]
 encode = msgspec.json.encode
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """`cached_tokens` of the prompt's did not have to be read."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """`arguments` is JSON text."""
-
-    id: str
-    name: str
-    arguments: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "type": "function",
-            "function": {"name": self.name, "arguments": self.arguments},
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +41,7 @@ class ChunkWriter:
         return self._choice(row, b'"text":' + encode(text), finish)
 
     def usage(self, usage: Usage) -> bytes:
-        return self._head + b',"choices":[],"usage":' + encode(usage.as_json()) + b"}\n\n"
+        return self._head + b',"choices":[],"usage":' + encode(usage_json(usage)) + b"}\n\n"
 
     def _choice(self, row: int, own: bytes, finish: Finish | None = None) -> bytes:
         reason = b"null" if finish is None else encode(finish)
@@ -91,9 +58,46 @@ class ChunkWriter:
         )
 
 
-def chat_choice(
-    row: int, content: str, reasoning: str, calls: Sequence[FunctionCall], finish: Finish
-) -> dict[str, Any]:
+class ChatWriter:
+    """An AnswerWriter of chat chunks."""
+
+    def __init__(self, header: Header, answers: int, *, include_usage: bool) -> None:
+        self._chunks = ChunkWriter(header, "chat.completion.chunk", include_usage=include_usage)
+        self._include_usage = include_usage
+        self._calls = [0] * answers
+
+    def begin(self, usage: Usage) -> bytes:
+        del usage
+        first = {"role": "assistant", "content": "", "refusal": None}
+        return b"".join(self._chunks.delta(row, first) for row in range(len(self._calls)))
+
+    def part(self, row: int, part: Part) -> bytes:
+        match part:
+            case Content(text):
+                return self._chunks.content(row, text)
+            case Reasoning(text):
+                return self._chunks.delta(row, {"reasoning_content": text})
+            case FunctionCall():
+                index = self._calls[row]
+                self._calls[row] += 1
+                return self._chunks.delta(row, {"tool_calls": [{"index": index, **call_json(part)}]})
+
+    def end(self, row: int, ending: Ending) -> bytes:
+        return self._chunks.delta(row, {}, ending.finish)
+
+    def finish(self, usage: Usage) -> bytes:
+        return self._chunks.usage(usage) + DONE if self._include_usage else DONE
+
+
+def chat_completion(header: Header, answered: Answered) -> bytes:
+    choices = [_chat_choice(row, ending) for row, ending in enumerate(answered.rows)]
+    return whole_answer(header, "chat.completion", choices, answered.usage)
+
+
+def _chat_choice(row: int, ending: Ending) -> dict[str, Any]:
+    content = "".join(part.text for part in ending.parts if isinstance(part, Content))
+    reasoning = "".join(part.text for part in ending.parts if isinstance(part, Reasoning))
+    calls = [call_json(part) for part in ending.parts if isinstance(part, FunctionCall)]
     message: dict[str, Any] = {
         "role": "assistant",
         "content": content if content or not calls else None,
@@ -102,8 +106,8 @@ def chat_choice(
     if reasoning:
         message["reasoning_content"] = reasoning
     if calls:
-        message["tool_calls"] = [call.as_json() for call in calls]
-    return {"index": row, "message": message, "logprobs": None, "finish_reason": finish}
+        message["tool_calls"] = calls
+    return {"index": row, "message": message, "logprobs": None, "finish_reason": ending.finish}
 
 
 def text_choice(row: int, text: str, finish: Finish) -> dict[str, Any]:
@@ -111,7 +115,24 @@ def text_choice(row: int, text: str, finish: Finish) -> dict[str, Any]:
 
 
 def whole_answer(header: Header, kind: str, choices: Sequence[dict[str, Any]], usage: Usage) -> bytes:
-    return encode({**header.as_json(kind), "choices": choices, "usage": usage.as_json()})
+    return encode({**header.as_json(kind), "choices": choices, "usage": usage_json(usage)})
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }
+
+
+def call_json(call: FunctionCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
 
 
 def event(payload: dict[str, Any]) -> bytes:

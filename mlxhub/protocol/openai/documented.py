@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mlxhub.protocol.openai.answers import Finish
+from mlxhub.protocol.parts import Finish
 
 
 class _Answered(BaseModel):

@@ -139,13 +139,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """`text` is what was still held back. `completion_tokens` counts every token sampled, also the last."""
+    """`text` is what was still held back. `completion_tokens` counts every token sampled, also the last.
+
+    `stop`: of the request's stops, the one that ended it.
+    """
 
     handle: int
     text: str
     reason: FinishReason
     completion_tokens: int
     logprobs: tuple[SampledLogprob, ...] = ()
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from mlxhub.worker.engines.engine import (
     EngineLoad,
     Failed,
     GenerationRequest,
+    Json,
     LoadedModel,
     Piece,
     PreparedRequest,
@@ -263,13 +264,27 @@ def _wants_reasoning(prompt: Prompt) -> bool:
 
 def _characters(prompt: Prompt) -> int:
     match prompt:
-        case ChatPrompt(messages=messages):
-            contents = (message.get("content") for message in messages)
-            return sum(len(content) for content in contents if isinstance(content, str))
+        case ChatPrompt(messages=messages, tools=tools):
+            return _text_length(*messages, *tools)
         case TextPrompt(text):
             return len(text)
         case TokenPrompt():
             return 0
+
+
+def _text_length(*values: Json) -> int:
+    """Of all texts in them, names too: a chat template may write out any."""
+    length = 0
+    waiting = [*values]
+    while waiting:
+        match waiting.pop():
+            case str(text):
+                length += len(text)
+            case Mapping() as fields:
+                waiting += [*fields, *fields.values()]
+            case list() | tuple() as parts:
+                waiting += parts
+    return length
 
 
 def _check_ids(param: str, tokens: Iterable[int], vocabulary: int) -> None:

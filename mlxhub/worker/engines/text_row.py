@@ -61,8 +61,8 @@ class TextRow:
         if logprob is not None and reason is not FinishReason.STOP:
             self._untold.append((self._text_length, logprob))
         matched = self._stops.feed(text)
-        if matched.stopped:
-            return self._finished(matched.text, FinishReason.STOP)
+        if matched.stop is not None:
+            return self._finished(matched.text, FinishReason.STOP, matched.stop)
         if reason is not None:
             return self._finished(matched.text + self._stops.finish(), reason)
         return Piece(self.handle, matched.text, self._logprobs(matched.text))
@@ -75,8 +75,8 @@ class TextRow:
         self._detokenizer.finalize()
         return self._detokenizer.last_segment.rstrip(_BROKEN_CHARACTER)
 
-    def _finished(self, text: str, reason: FinishReason) -> Finished:
-        return Finished(self.handle, text, reason, self._tokens, self._logprobs(text))
+    def _finished(self, text: str, reason: FinishReason, stop: str | None = None) -> Finished:
+        return Finished(self.handle, text, reason, self._tokens, self._logprobs(text), stop)
 
     def _logprobs(self, text: str) -> tuple[SampledLogprob, ...]:
         """Of the tokens that are told as a whole when this text is."""

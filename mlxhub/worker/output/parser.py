@@ -4,18 +4,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
+from mlxhub.protocol.parts import Content, Reasoning
 from mlxhub.worker.engines.engine import Markers
 from mlxhub.worker.output.stops import held_back
-
-
-@dataclass(frozen=True, slots=True)
-class Reasoning:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """`text` may be sent. `stopped`: a stop string followed it, and nothing after that counts."""
+    """`text` may be sent. `stop`: this stop string followed it, and nothing after that counts."""
 
     text: str
-    stopped: bool
+    stop: str | None = None
 
 
 class StopMatcher:
@@ -20,16 +20,17 @@ class StopMatcher:
 
     def feed(self, piece: str) -> Matched:
         if not self._stops:
-            return Matched(piece, stopped=False)
+            return Matched(piece)
         text = self._held + piece
-        found = [place for stop in self._stops if (place := text.find(stop)) >= 0]
+        found = [(place, stop) for stop in self._stops if (place := text.find(stop)) >= 0]
         if found:
             self._held = ""
-            return Matched(text[: min(found)], stopped=True)
+            place, stop = min(found, key=lambda each: each[0])
+            return Matched(text[:place], stop)
         keep = max(held_back(text, stop) for stop in self._stops)
         cut = len(text) - keep
         self._held = text[cut:]
-        return Matched(text[:cut], stopped=False)
+        return Matched(text[:cut])
 
     def finish(self) -> str:
         """What was held back for a stop that did not come."""

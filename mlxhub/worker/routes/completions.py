@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mlxhub.protocol import sse
-from mlxhub.protocol.openai.answers import ChunkWriter, Header, Usage, text_choice, whole_answer
+from mlxhub.protocol.openai.answers import ChunkWriter, Header, text_choice, whole_answer
 from mlxhub.protocol.openai.completions import CompletionRequest
+from mlxhub.protocol.parts import Usage
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.engines.engine import (
     Finished,
@@ -61,7 +62,7 @@ class CompletionRoute:
                     match delta:
                         case Piece(handle, text) if text:
                             chunks.append(writer.text(generation.row(handle), text))
-                        case Finished(handle, text, reason, _):
+                        case Finished(handle=handle, text=text, reason=reason):
                             chunks.append(writer.text(generation.row(handle), text, reason.value))
                 if chunks:
                     yield b"".join(chunks)
@@ -80,7 +81,7 @@ class CompletionRoute:
                     match delta:
                         case Piece(handle, text):
                             texts[generation.row(handle)].append(text)
-                        case Finished(handle, text, reason, _):
+                        case Finished(handle=handle, text=text, reason=reason):
                             texts[generation.row(handle)].append(text)
                             reasons[generation.row(handle)] = reason
         choices = [

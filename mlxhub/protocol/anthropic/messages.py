@@ -1,0 +1,173 @@
+"""POST /v1/messages and /v1/messages/count_tokens: what a client sends."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, Tag
+
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
+from mlxhub.protocol.openai.sampling import MAX_STOPS, Lenient, Stop
+from mlxhub.protocol.tagged import LISTED, LONE_TEXT, NOT_YET, TEXT_OR_LIST, tag, told_apart_by
+
+_Text = Annotated[str, Tag(LONE_TEXT)]
+
+
+class TextBlock(Lenient):
+    type: Literal["text"]
+    text: str
+
+
+class ThinkingBlock(Lenient):
+    """`signature` is not looked at: local models sign nothing."""
+
+    type: Literal["thinking"]
+    thinking: str
+
+
+class RedactedThinkingBlock(Lenient):
+    """Of another server's model; nobody here can read it."""
+
+    type: Literal["redacted_thinking"]
+
+
+class ToolUseBlock(Lenient):
+    type: Literal["tool_use"]
+    id: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    input: dict[str, Any]
+
+
+_TEXT_BLOCK = told_apart_by("type", "only blocks of type text are supported here")
+_TextBlocks = Annotated[
+    list[Annotated[Annotated[TextBlock, Tag(tag("text"))], _TEXT_BLOCK]],
+    Field(max_length=MAX_PARTS, fail_fast=True),
+    Tag(LISTED),
+]
+Text = Annotated[_Text | _TextBlocks, TEXT_OR_LIST]
+
+
+class ToolResultBlock(Lenient):
+    type: Literal["tool_result"]
+    tool_use_id: str = Field(min_length=1)
+    content: Text | None = None
+    is_error: bool | None = None
+
+
+_UserBlock = Annotated[
+    Annotated[TextBlock, Tag(tag("text"))] | Annotated[ToolResultBlock, Tag(tag("tool_result"))],
+    told_apart_by("type", "only blocks of type text and tool_result are supported here"),
+]
+_AssistantBlock = Annotated[
+    Annotated[TextBlock, Tag(tag("text"))]
+    | Annotated[ThinkingBlock, Tag(tag("thinking"))]
+    | Annotated[RedactedThinkingBlock, Tag(tag("redacted_thinking"))]
+    | Annotated[ToolUseBlock, Tag(tag("tool_use"))],
+    told_apart_by("type", "only blocks of type text, thinking and tool_use are supported here"),
+]
+
+
+_UserBlocks = Annotated[list[_UserBlock], Field(max_length=MAX_PARTS, fail_fast=True), Tag(LISTED)]
+_AssistantBlocks = Annotated[list[_AssistantBlock], Field(max_length=MAX_PARTS, fail_fast=True), Tag(LISTED)]
+
+
+class UserMessage(Lenient):
+    role: Literal["user"]
+    content: Annotated[_Text | _UserBlocks, TEXT_OR_LIST]
+
+
+class AssistantMessage(Lenient):
+    role: Literal["assistant"]
+    content: Annotated[_Text | _AssistantBlocks, TEXT_OR_LIST]
+
+
+class SystemMessage(Lenient):
+    role: Literal["system"]
+    content: Text
+
+
+Message = Annotated[
+    Annotated[UserMessage, Tag(tag("user"))]
+    | Annotated[AssistantMessage, Tag(tag("assistant"))]
+    | Annotated[SystemMessage, Tag(tag("system"))],
+    told_apart_by("role", "the role must be user, assistant or system"),
+]
+
+
+class ClientTool(Lenient):
+    """One that the client runs. Those of Anthropic's own servers have other types."""
+
+    type: Literal["custom"] | None = None
+    name: str = Field(min_length=1, max_length=200)
+    description: str | None = None
+    input_schema: dict[str, Any]
+
+
+class _Choice(Lenient):
+    disable_parallel_tool_use: bool | None = None
+
+
+class AutoChoice(_Choice):
+    type: Literal["auto"]
+
+
+class NoChoice(_Choice):
+    type: Literal["none"]
+
+
+class AnyChoice(_Choice):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["any"]
+
+
+class NamedChoice(_Choice):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["tool"]
+    name: str = Field(min_length=1, max_length=200)
+
+
+ToolChoice = Annotated[
+    Annotated[AutoChoice, Tag(tag("auto"))]
+    | Annotated[NoChoice, Tag(tag("none"))]
+    | Annotated[AnyChoice, Tag(tag("any"))]
+    | Annotated[NamedChoice, Tag(tag("tool"))],
+    told_apart_by("type", "its type must be auto, any, tool or none"),
+]
+
+
+class Thinking(Lenient):
+    """How much of it (`budget_tokens`) is the model's own affair."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+
+
+class OutputFormat(Lenient):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(Lenient):
+    format: OutputFormat | None = None
+
+
+class Conversation(Lenient):
+    """What both routes read. An explicit null is the same as leaving the field out."""
+
+    model: str
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
+    system: Text | None = None
+    tools: list[ClientTool] | None = Field(None, max_length=MAX_TOOLS, fail_fast=True)
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+
+
+class MessagesRequest(Conversation):
+    max_tokens: int = Field(ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    top_k: int | None = Field(None, ge=0, le=1 << 20)
+    stop_sequences: list[Stop] | None = Field(None, max_length=MAX_STOPS, fail_fast=True)
+    stream: bool | None = None

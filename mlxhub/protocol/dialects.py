@@ -1,0 +1,32 @@
+"""How the API at a path writes errors: Anthropic's and the Responses API have their own ways."""
+
+from mlxhub.errors import MlxhubError
+from mlxhub.protocol import sse
+from mlxhub.protocol.anthropic.errors import anthropic_error, anthropic_error_event
+from mlxhub.protocol.errors import ErrorEnvelope
+from mlxhub.protocol.openai.responses_events import response_error_event
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
+RESPONSES = "/v1/responses"
+# What the controller hands on to the model that the body names.
+FOR_MODELS = frozenset({CHAT, COMPLETIONS, MESSAGES, COUNT_TOKENS, RESPONSES})
+
+
+def error_body(path: str, status: int, envelope: ErrorEnvelope, request_id: str | None) -> bytes:
+    """JSON, for a whole answer."""
+    if path in (MESSAGES, COUNT_TOKENS):
+        return anthropic_error(envelope, status, request_id).model_dump_json().encode()
+    return envelope.model_dump_json().encode()
+
+
+def broken_off(path: str, error: MlxhubError, request_id: str | None) -> bytes:
+    """The last event of a stream that somebody else began."""
+    if path == MESSAGES:
+        return anthropic_error_event(error, request_id)
+    if path == RESPONSES:
+        # Nobody here has counted its events.
+        return response_error_event(error, sequence_number=0)
+    return sse.error_event(error)

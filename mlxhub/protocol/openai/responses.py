@@ -1,0 +1,189 @@
+"""POST /v1/responses: what a client sends."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, Tag
+
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
+from mlxhub.protocol.openai.sampling import Lenient
+from mlxhub.protocol.tagged import LISTED, LONE_TEXT, NOT_YET, TEXT_OR_LIST, tag, told_apart_by
+from mlxhub.refusals import InvalidRequest
+
+MAX_METADATA = 16
+
+
+class InputText(Lenient):
+    type: Literal["input_text"]
+    text: str
+
+
+class OutputText(Lenient):
+    type: Literal["output_text"]
+    text: str
+
+
+_Part = Annotated[
+    Annotated[InputText, Tag(tag("input_text"))] | Annotated[OutputText, Tag(tag("output_text"))],
+    told_apart_by("type", "only parts of type input_text and output_text are supported here"),
+]
+_Parts = Annotated[list[_Part], Field(max_length=MAX_PARTS, fail_fast=True), Tag(LISTED)]
+_Text = Annotated[str, Tag(LONE_TEXT)]
+Text = Annotated[_Text | _Parts, TEXT_OR_LIST]
+
+
+class MessageItem(Lenient):
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "system", "developer"]
+    content: Text
+
+
+class FunctionCallItem(Lenient):
+    """`arguments` is JSON text."""
+
+    type: Literal["function_call"]
+    call_id: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    arguments: str
+
+
+class FunctionCallOutputItem(Lenient):
+    type: Literal["function_call_output"]
+    call_id: str = Field(min_length=1)
+    output: Text
+
+
+class ReasoningText(Lenient):
+    text: str
+
+
+_ReasoningTexts = Annotated[list[ReasoningText], Field(max_length=MAX_PARTS, fail_fast=True)]
+
+
+class ReasoningItem(Lenient):
+    """The text of its content, or of its summary where there is no other."""
+
+    type: Literal["reasoning"]
+    content: _ReasoningTexts | None = None
+    summary: _ReasoningTexts | None = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part.text for part in self.content or self.summary or ())
+
+
+InputItem = Annotated[
+    Annotated[MessageItem, Tag(tag("message"))]
+    | Annotated[FunctionCallItem, Tag(tag("function_call"))]
+    | Annotated[FunctionCallOutputItem, Tag(tag("function_call_output"))]
+    | Annotated[ReasoningItem, Tag(tag("reasoning"))],
+    told_apart_by(
+        "type",
+        "only items of type message, function_call, function_call_output and reasoning are supported here",
+        default="message",
+    ),
+]
+
+
+_Items = Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True), Tag(LISTED)]
+
+
+class FunctionTool(Lenient):
+    type: Literal["function"]
+    name: str = Field(min_length=1, max_length=200)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class NamedFunction(Lenient):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["function"]
+    name: str = Field(min_length=1, max_length=200)
+
+
+class AllowedFunctions(Lenient):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[NamedFunction] = Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)
+
+
+class ReasoningOptions(Lenient):
+    effort: str | None = Field(None, max_length=40)
+
+
+class PlainFormat(Lenient):
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Lenient):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["json_object"]
+
+
+class JsonSchemaFormat(Lenient):
+    model_config = ConfigDict(json_schema_extra=NOT_YET)
+
+    type: Literal["json_schema"]
+    name: str
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+TextFormat = Annotated[
+    Annotated[PlainFormat, Tag(tag("text"))]
+    | Annotated[JsonObjectFormat, Tag(tag("json_object"))]
+    | Annotated[JsonSchemaFormat, Tag(tag("json_schema"))],
+    told_apart_by("type", "its type must be text, json_object or json_schema"),
+]
+
+
+class TextOptions(Lenient):
+    format: TextFormat | None = None
+
+
+Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
+# What is valid at OpenAI's and is not kept or done here, and why.
+_REFUSED = {
+    "previous_response_id": "responses are not kept here. Send the whole conversation as `input`.",
+    "conversation": "conversations are not kept here. Send the whole conversation as `input`.",
+    "prompt": "there are no stored prompts here.",
+    "background": "not supported.",
+    "top_logprobs": "not supported yet.",
+}
+_NOTHING = Field(None, json_schema_extra={"enum": [None]})
+
+
+class ResponsesRequest(Lenient):
+    """An explicit null is the same as leaving the field out."""
+
+    model: str
+    input: Annotated[_Text | _Items, TEXT_OR_LIST]
+    instructions: str | None = None
+    max_output_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    stream: bool | None = None
+    tools: list[FunctionTool] | None = Field(None, max_length=MAX_TOOLS, fail_fast=True)
+    tool_choice: Literal["auto", "none", "required"] | NamedFunction | AllowedFunctions | None = Field(
+        None, json_schema_extra={"not": {"const": "required"}}
+    )
+    parallel_tool_calls: bool | None = None
+    reasoning: ReasoningOptions | None = None
+    text: TextOptions | None = None
+    metadata: Metadata | None = Field(None, max_length=MAX_METADATA)
+    previous_response_id: str | None = _NOTHING
+    conversation: str | dict[str, Any] | None = _NOTHING
+    prompt: dict[str, Any] | None = _NOTHING
+    background: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
+    top_logprobs: int | None = Field(None, json_schema_extra={"enum": [0, None]})
+
+    def check_supported(self) -> None:
+        """Raises InvalidRequest."""
+        for name, reason in _REFUSED.items():
+            if self.__dict__[name]:
+                raise InvalidRequest(f"{name}: {reason}", name)

@@ -1,0 +1,150 @@
+"""The response object, and the items of its output."""
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from mlxhub.errors import MlxhubError
+from mlxhub.protocol.errors import http_error
+from mlxhub.protocol.openai.responses import ResponsesRequest
+from mlxhub.protocol.parts import Answered, Content, Finish, FunctionCall, Part, Reasoning, Usage
+
+Status: TypeAlias = Literal["in_progress", "completed", "incomplete", "failed"]
+JsonObject: TypeAlias = dict[str, Any]
+encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """What a response says of itself in each of its states. `created_at` in Unix seconds."""
+
+    id: str
+    created_at: int
+    model: str
+    asked: ResponsesRequest
+
+    def response(
+        self,
+        status: Status,
+        output: Sequence[JsonObject] = (),
+        usage: Usage | None = None,
+        error: MlxhubError | None = None,
+    ) -> JsonObject:
+        is_cut = status == "incomplete"
+        return {
+            "id": self.id,
+            "object": "response",
+            "created_at": self.created_at,
+            "status": status,
+            "completed_at": int(time.time()) if status == "completed" else None,
+            "error": None if error is None else {"code": _error_code(error), "message": str(error)},
+            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "model": self.model,
+            "output": output,
+            "usage": None if usage is None else usage_json(usage),
+            **_echo(self.asked),
+        }
+
+
+def whole_response(head: ResponseHead, answered: Answered) -> bytes:
+    (ending,) = answered.rows
+    output = [finished_item(part) for part in ending.parts]
+    status = status_of(ending.finish)
+    if output and status == "incomplete" and not isinstance(ending.parts[-1], FunctionCall):
+        output[-1]["status"] = status
+    return encode(head.response(status, output, answered.usage))
+
+
+def status_of(finish: Finish) -> Status:
+    return "incomplete" if finish == "length" else "completed"
+
+
+def finished_item(part: Part) -> JsonObject:
+    match part:
+        case Content(text):
+            return message_item(new_id("msg"), "completed", text)
+        case Reasoning(text):
+            return reasoning_item(new_id("rs"), "completed", text)
+        case FunctionCall():
+            return call_item(new_id("fc"), "completed", part, part.arguments)
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}_{uuid.uuid4().hex}"
+
+
+def message_item(item_id: str, status: Status, text: str | None) -> JsonObject:
+    """`text` None: it has just begun, and has no part yet."""
+    content = [] if text is None else [output_text(text)]
+    return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": content}
+
+
+def reasoning_item(item_id: str, status: Status, text: str | None) -> JsonObject:
+    content = [] if text is None else [reasoning_text(text)]
+    return {"id": item_id, "type": "reasoning", "status": status, "summary": [], "content": content}
+
+
+def call_item(item_id: str, status: Status, call: FunctionCall, arguments: str) -> JsonObject:
+    return {
+        "id": item_id,
+        "type": "function_call",
+        "status": status,
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": arguments,
+    }
+
+
+def output_text(text: str) -> JsonObject:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def reasoning_text(text: str) -> JsonObject:
+    return {"type": "reasoning_text", "text": text}
+
+
+BEGUN_ITEMS: dict[type[Part], tuple[str, Callable[[str, Status, str | None], JsonObject]]] = {
+    Content: ("msg", message_item),
+    Reasoning: ("rs", reasoning_item),
+}
+
+
+def usage_json(usage: Usage) -> JsonObject:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+def _echo(asked: ResponsesRequest) -> JsonObject:
+    """What the client asked for, as OpenAI's answers repeat it."""
+    effort = None if asked.reasoning is None else asked.reasoning.effort
+    wanted = None if asked.text is None or asked.text.format is None else asked.text.format
+    choice = asked.tool_choice or "auto"
+    return {
+        "background": False,
+        "instructions": asked.instructions,
+        "max_output_tokens": asked.max_output_tokens,
+        "metadata": asked.metadata or {},
+        "parallel_tool_calls": asked.parallel_tool_calls is not False,
+        "previous_response_id": None,
+        "reasoning": {"effort": effort, "summary": None},
+        "store": False,
+        "temperature": asked.temperature,
+        "text": {"format": {"type": "text"} if wanted is None else wanted.model_dump(by_alias=True)},
+        "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),
+        "tools": [tool.model_dump() for tool in asked.tools or ()],
+        "top_p": asked.top_p,
+        "truncation": "disabled",
+    }
+
+
+def _error_code(error: MlxhubError) -> str:
+    return "rate_limit_exceeded" if http_error(error).status == 429 else "server_error"

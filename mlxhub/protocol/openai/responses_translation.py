@@ -1,0 +1,128 @@
+"""From a request for a response to what the chat request would be."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mlxhub.protocol.openai.chat import ChatRequest
+from mlxhub.protocol.openai.responses import (
+    AllowedFunctions,
+    FunctionCallItem,
+    FunctionCallOutputItem,
+    FunctionTool,
+    InputItem,
+    InputText,
+    JsonSchemaFormat,
+    MessageItem,
+    NamedFunction,
+    OutputText,
+    PlainFormat,
+    ReasoningItem,
+    ResponsesRequest,
+)
+
+# By which names its clients know the parameters of a chat request.
+PARAMETERS = {
+    ".function.parameters": ".parameters",
+    "response_format.json_schema": "text.format",
+    "response_format": "text.format",
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+}
+
+
+def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
+    """Raises InvalidRequest."""
+    asked.check_supported()
+    fields: dict[str, Any] = {
+        "model": asked.model,
+        "messages": [*_instructions(asked.instructions), *_messages(asked.input)],
+        "max_tokens": asked.max_output_tokens,
+        "temperature": asked.temperature,
+        "top_p": asked.top_p,
+        "stream": asked.stream,
+        "tools": [_tool(tool) for tool in asked.tools or ()] or None,
+        "tool_choice": _tool_choice(asked.tool_choice),
+        "parallel_tool_calls": asked.parallel_tool_calls,
+        "response_format": _response_format(asked),
+    }
+    if asked.reasoning is not None and asked.reasoning.effort == "none":
+        fields["chat_template_kwargs"] = {"enable_thinking": False}
+    return ChatRequest.model_validate(fields)
+
+
+def _instructions(instructions: str | None) -> list[dict[str, Any]]:
+    return [{"role": "system", "content": instructions}] if instructions else []
+
+
+def _messages(sent: str | Sequence[InputItem]) -> list[dict[str, Any]]:
+    if isinstance(sent, str):
+        return [{"role": "user", "content": sent}]
+    messages: list[dict[str, Any]] = []
+    for item in sent:
+        match item:
+            case MessageItem(role="assistant"):
+                _assistant(messages, "content")["content"] = _text(item.content)
+            case MessageItem(role=role):
+                messages.append({"role": role, "content": _text(item.content)})
+            case FunctionCallItem():
+                _assistant(messages).setdefault("tool_calls", []).append(_call(item))
+            case FunctionCallOutputItem(call_id=call_id, output=output):
+                messages.append({"role": "tool", "tool_call_id": call_id, "content": _text(output)})
+            case ReasoningItem() if item.text:
+                _assistant(messages, "content", "tool_calls", "reasoning_content")["reasoning_content"] = (
+                    item.text
+                )
+    return messages
+
+
+def _assistant(messages: list[dict[str, Any]], *unless: str) -> dict[str, Any]:
+    """The last message, if the next item belongs to it: the assistant's, and with none of these fields."""
+    last = messages[-1] if messages else {}
+    if last.get("role") != "assistant" or any(field in last for field in unless):
+        last = {"role": "assistant"}
+        messages.append(last)
+    return last
+
+
+def _text(content: str | Sequence[InputText | OutputText]) -> str:
+    return content if isinstance(content, str) else "\n".join(part.text for part in content)
+
+
+def _call(item: FunctionCallItem) -> dict[str, Any]:
+    return {
+        "id": item.call_id,
+        "type": "function",
+        "function": {"name": item.name, "arguments": item.arguments},
+    }
+
+
+def _tool(tool: FunctionTool) -> dict[str, Any]:
+    function = tool.model_dump(include={"name", "description", "parameters", "strict"}, exclude_none=True)
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: str | NamedFunction | AllowedFunctions | None) -> str | dict[str, Any] | None:
+    match choice:
+        case NamedFunction():
+            return _named(choice)
+        case AllowedFunctions(mode=mode, tools=tools):
+            allowed = {"mode": mode, "tools": [_named(tool) for tool in tools]}
+            return {"type": "allowed_tools", "allowed_tools": allowed}
+        case _:
+            return choice
+
+
+def _named(function: NamedFunction) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": function.name}}
+
+
+def _response_format(asked: ResponsesRequest) -> dict[str, Any] | None:
+    wanted = None if asked.text is None else asked.text.format
+    match wanted:
+        case None | PlainFormat():
+            return None
+        case JsonSchemaFormat():
+            schema = wanted.model_dump(by_alias=True, exclude={"type"}, exclude_none=True)
+            return {"type": "json_schema", "json_schema": schema}
+        case _:
+            return {"type": wanted.type}

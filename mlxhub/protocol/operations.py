@@ -1,0 +1,34 @@
+"""What both programs' OpenAPI documents say of the routes for models; the controller hands them on."""
+
+from collections.abc import Mapping
+
+from mlxhub.protocol.anthropic.documented import AnsweredMessage, TokenCount
+from mlxhub.protocol.anthropic.errors import AnthropicError
+from mlxhub.protocol.anthropic.messages import Conversation, MessagesRequest
+from mlxhub.protocol.dialects import CHAT, COMPLETIONS, COUNT_TOKENS, MESSAGES, RESPONSES
+from mlxhub.protocol.openai.chat import ChatRequest
+from mlxhub.protocol.openai.completions import CompletionRequest
+from mlxhub.protocol.openai.documented import ChatCompletion, TextCompletion
+from mlxhub.protocol.openai.responses import ResponsesRequest
+from mlxhub.protocol.openai.responses_documented import AnsweredResponse
+from mlxhub.protocol.openapi import Operation
+
+MODEL_OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("POST", CHAT): Operation("Chat.", ChatCompletion, asks=ChatRequest, is_streamed=True),
+    ("POST", COMPLETIONS): Operation(
+        "Continue texts.", TextCompletion, asks=CompletionRequest, is_streamed=True
+    ),
+    ("POST", RESPONSES): Operation(
+        "Chat, as items.", AnsweredResponse, asks=ResponsesRequest, is_streamed=True
+    ),
+    ("POST", MESSAGES): Operation(
+        "Chat, as Anthropic's clients do.",
+        AnsweredMessage,
+        asks=MessagesRequest,
+        is_streamed=True,
+        error=AnthropicError,
+    ),
+    ("POST", COUNT_TOKENS): Operation(
+        "How long a prompt is. Loads the model.", TokenCount, asks=Conversation, error=AnthropicError
+    ),
+}

@@ -1,0 +1,70 @@
+"""What a chat answer consists of, whatever API it leaves by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+Finish: TypeAlias = Literal["stop", "length", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """`arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+Part: TypeAlias = Reasoning | Content | FunctionCall
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last parts of one answer, or all of them. `stop`: the stop text that ended it."""
+
+    parts: tuple[Part, ...]
+    finish: Finish
+    stop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`cached_tokens` of the prompt's did not have to be read."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """All answers to one chat request, each with all of its parts."""
+
+    rows: Sequence[Ending]
+    usage: Usage
+
+
+class AnswerWriter(Protocol):
+    """Answers as one API streams them, as bytes: `part` is called once per token."""
+
+    def begin(self, usage: Usage) -> bytes:
+        """Nothing where a keepalive has begun it."""
+
+    def part(self, row: int, part: Part) -> bytes: ...
+
+    def end(self, row: int, ending: Ending) -> bytes:
+        """After `part` was called for all of its parts."""
+
+    def finish(self, usage: Usage) -> bytes:
+        """Every row has ended."""

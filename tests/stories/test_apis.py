@@ -1,0 +1,45 @@
+"""Each API's own client asks the real demo model, through the controller and at its own port."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.stories.conftest import LiveHub
+
+PING: Any = [{"role": "user", "content": "ping"}]
+
+
+@pytest.fixture(params=["controller", "worker"])
+def port(request: pytest.FixtureRequest, demo_hub: LiveHub) -> int:
+    return demo_hub.port if request.param == "controller" else int(demo_hub.model("demo")["port"])
+
+
+@pytest.fixture
+def claude(port: int) -> Iterator[anthropic.Anthropic]:
+    url = f"http://127.0.0.1:{port}"
+    with anthropic.Anthropic(base_url=url, auth_token="none", max_retries=0, timeout=60) as client:
+        yield client
+
+
+def test_anthropics_client_gets_messages(demo_hub: LiveHub, claude: anthropic.Anthropic) -> None:
+    demo_hub.ok("unload-model", "demo")
+    counted = claude.messages.count_tokens(model="demo", messages=PING)
+    assert demo_hub.model("demo")["memory"] == "ready"
+    whole: Any = claude.messages.create(model="demo", max_tokens=20, messages=PING)
+    assert (whole.content[0].text, whole.usage.input_tokens) == ("pong", counted.input_tokens)
+    with claude.messages.stream(model="demo", max_tokens=20, messages=PING) as stream:
+        assert stream.get_final_text() == "pong"
+    with pytest.raises(anthropic.NotFoundError, match="Models: demo"):
+        claude.messages.create(model="nobody", max_tokens=20, messages=PING)
+
+
+def test_openais_client_gets_responses(demo_hub: LiveHub, port: int) -> None:
+    with demo_hub.client(port) as client:
+        assert client.responses.create(model="demo", input="ping").output_text == "pong"
+        with client.responses.stream(model="demo", input=PING) as stream:
+            assert stream.get_final_response().output_text == "pong"
+        with pytest.raises(openai.NotFoundError, match="Models: demo"):
+            client.responses.create(model="nobody", input="ping")
