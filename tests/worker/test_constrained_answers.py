@@ -205,6 +205,24 @@ def test_several_answers_each_in_a_place_of_its_own(demo: Worker) -> None:
         jsonschema_rs.validate(SCHEMAS["nested"], json.loads(text))
 
 
+def test_the_other_apis_enforce_the_same(demo: Worker) -> None:
+    parameters = GET_WEATHER["function"]["parameters"]  # type: ignore[index]
+    messages: dict[str, Any] = {
+        "model": "m", "max_tokens": 200, "temperature": 2, "messages": [{"role": "user", "content": "ping"}]
+    }  # fmt: skip
+    tools = [{"name": "get_weather", "input_schema": parameters}]
+    for choice in ({"type": "any"}, {"type": "tool", "name": "get_weather"}):
+        answer = demo.post("/v1/messages", {**messages, "tools": tools, "tool_choice": choice}).json()
+        assert answer["stop_reason"] == "tool_use"
+        jsonschema_rs.validate(parameters, answer["content"][0]["input"])
+    wanted = {"format": {"type": "json_schema", "schema": ADDRESS}}
+    answer = demo.post("/v1/messages", {**messages, "output_config": wanted}).json()
+    jsonschema_rs.validate(ADDRESS, json.loads(answer["content"][0]["text"]))
+    text = {"format": {"type": "json_schema", "name": "x", "schema": ADDRESS}}
+    answer = demo.post("/v1/responses", {"model": "m", "input": "ping", "text": text}).json()
+    jsonschema_rs.validate(ADDRESS, json.loads(answer["output"][0]["content"][0]["text"]))
+
+
 class Step(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

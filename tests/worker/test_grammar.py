@@ -111,7 +111,7 @@ def test_what_cannot_be_enforced_is_refused() -> None:
 def test_a_clients_options_for_the_compiler_count_for_nothing() -> None:
     schema = '{"x-guidance":{"lenient":true,"whitespace_pattern":".*"}}'
     (made,) = answer_grammar(JsonText(schema), Marks(), Thinking.NONE).schemas
-    assert made.content["x-guidance"] == {"whitespace_pattern": r" |\n[ \t]{0,32}", "lenient": False}
+    assert made.content["x-guidance"] == {"whitespace_pattern": r" |\n[ \t]{0,16}", "lenient": False}
     loose, strict = answer_grammar(ToolCalls((F, G)), Marks(calls=IN_TAGS), Thinking.NONE).schemas
     assert (loose.content["x-guidance"]["lenient"], strict.content["x-guidance"]["lenient"]) == (True, False)
     assert (loose.param, strict.param) == ("tools[0]", "tools")

@@ -11,7 +11,7 @@ from mlxhub.core.constraint import CallableTool, Constraint, JsonText, ToolCalls
 from mlxhub.refusals import InvalidRequest
 
 # A space, or a line break with indentation: as JSON is printed. Without bounds a model may go on for ever.
-_WHITE_SPACE = r" |\n[ \t]{0,32}"
+_WHITE_SPACE = r" |\n[ \t]{0,16}"
 
 
 class Thinking(Enum):
