@@ -4,13 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Discriminator
-from pydantic.config import JsonDict
 
 UNSUPPORTED = "unsupported_kind"
-# In the configuration of a model: the API has such an object, and whoever sends one is told 400.
-NOT_YET: JsonDict = {"not": {}}
-
-
 # Of a text, tagged LONE_TEXT, and a list, tagged LISTED: what is wrong within a list is told of the list.
 LONE_TEXT, LISTED = "<text>", "<list>"
 TEXT_OR_LIST = Discriminator(lambda value: LISTED if isinstance(value, list) else LONE_TEXT)

@@ -101,7 +101,11 @@ def _readers(generation: Generation, wanted: ChatWanted) -> list[RowReader]:
     assert generation.model is not None
     return [
         RowReader(
-            generation.model, wanted.prompt.tools, in_reasoning=row.in_reasoning, one_call=wanted.one_call
+            generation.model,
+            wanted.prompt.tools,
+            in_reasoning=row.in_reasoning,
+            constraint=row.constraint,
+            one_call=wanted.one_call,
         )
         for row in generation.prepared
     ]

@@ -62,6 +62,10 @@ class EngineThread:
         """Runs in the caller's thread, which must not be the event loop's."""
         return self._engine.prepare(request)
 
+    def compile(self, request: PreparedRequest) -> PreparedRequest:
+        """As `prepare`."""
+        return self._engine.compile(request)
+
     def submit(self, handle: int, request: PreparedRequest) -> None:
         self._commands.put(lambda: self._engine.submit(handle, request))
 

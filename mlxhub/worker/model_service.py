@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from loguru import logger
@@ -21,10 +20,11 @@ from mlxhub.refusals import (
     RequestTimeout,
 )
 from mlxhub.worker.engine_thread import EngineThread
-from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel, PreparedRequest
+from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
+from mlxhub.worker.preparation import Preparation
 from mlxhub.worker.watchdog import watch_engine
 
 
@@ -49,7 +49,7 @@ class ModelService:
         self.counters = CounterStatus()
         self._clock = clock
         self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death, clock)
-        self._preparing = ThreadPoolExecutor(1, "prepare")
+        self._preparation = Preparation(self.thread)
         self._in_flight = InFlight(self.thread.cancel)
         self._transition: asyncio.Task[LoadFailed | None] | None = None
         self._backoff = LoadBackoff(clock)
@@ -73,7 +73,7 @@ class ModelService:
                 if self._transition is not None:
                     self._transition.cancel()
         finally:
-            self._preparing.shutdown(wait=False, cancel_futures=True)
+            self._preparation.close()
             self.stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
 
     @property
@@ -113,7 +113,7 @@ class ModelService:
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
         async with self._served(len(requests) * answers, answers) as generation:
-            prepared = [await self._prepare(generation, request) for request in requests]
+            prepared = [await self._preparation.prepare(generation, request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
             self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
@@ -129,7 +129,7 @@ class ModelService:
         """
         async with self._served(1, 1) as generation:
             try:
-                return len((await self._prepare(generation, request)).tokens)
+                return len((await self._preparation.prepare(generation, request)).tokens)
             except ContextOverflow as overflow:
                 if overflow.at_least:
                     raise
@@ -225,14 +225,6 @@ class ModelService:
                 raise error
         self._in_flight.hold_model(generation)
         generation.model = self.model
-
-    async def _prepare(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
-        preparing = self._loop.run_in_executor(self._preparing, self.thread.prepare, request)
-        try:
-            await generation.until(preparing)
-        finally:
-            preparing.cancel()
-        return preparing.result()
 
     def _release(self, generation: Generation) -> None:
         self.counters.completion_tokens += generation.completion_tokens

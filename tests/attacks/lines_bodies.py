@@ -113,7 +113,9 @@ def _deep_schema(levels: int) -> dict[str, object]:
 SCHEMAS: dict[str, dict[str, object]] = {
     "40 deep": _deep_schema(40),
     "that refers to itself": {"$ref": "#", "$defs": {"a": {"$ref": "#/$defs/a"}}},
-    "with a slow pattern": {"type": "string", "pattern": "(a+)+$"},
+    "with patterns that must hold together": {
+        "allOf": [{"type": "string", "pattern": f"(a|b)*a(a|b){{{n}}}"} for n in range(1, 40)]
+    },
     "with a broken pattern": {"type": "string", "pattern": "(["},
     "without end": {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(5000)}},
 }

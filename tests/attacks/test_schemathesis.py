@@ -7,10 +7,12 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
+from pydantic import TypeAdapter, ValidationError
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from mlxhub.controller.openapi import controller_openapi
+from mlxhub.protocol.openai.chat import AllowedToolsChoice, NamedTool
 from mlxhub.worker.openapi import worker_openapi
 from tests.attacks.conftest import Target
 from tests.attacks.place import Program
@@ -21,6 +23,8 @@ FATAL = r"^/hub/(shutdown|reload|start-all|stop-all|models/.*)$"
 # No document knows the vocabulary of a model.
 VOCABULARY = 640
 MOST_TOKENS = 4
+
+CHOICES: TypeAdapter[NamedTool | AllowedToolsChoice] = TypeAdapter(NamedTool | AllowedToolsChoice)
 
 Targets = dict[Program, Target]
 deterministic = settings(
@@ -53,6 +57,8 @@ def towards_the_model(_context: object, body: Any) -> Any:
             changed[limit] = MOST_TOKENS
     if type(changed.get("best_of")) is int and changed["best_of"] >= 1:  # what is wrong stays so
         changed["best_of"] = changed.get("n") or 1
+    if calls_for_tools(body.get("tool_choice")):
+        changed["tool_choice"] = "auto"
     if isinstance(biases := body.get("logit_bias"), dict):
         changed["logit_bias"] = {in_vocabulary(token): bias for token, bias in biases.items()}
     if isinstance(messages := body.get("messages"), list) and messages and is_the_assistants(messages[-1]):
@@ -65,6 +71,14 @@ def towards_the_model(_context: object, body: Any) -> Any:
 def is_the_assistants(message: Any) -> bool:
     """Anthropic's API refuses it as the last one."""
     return isinstance(message, dict) and message.get("role") == "assistant"
+
+
+def calls_for_tools(choice: Any) -> bool:
+    """What is a good choice where the request has its tools."""
+    try:
+        return choice == "required" or bool(CHOICES.validate_python(choice))
+    except ValidationError:
+        return False
 
 
 def whole(value: Any) -> Any:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import ValidationError
 
+from mlxhub.core.constraint import CallableTool, JsonText, ToolCalls
 from mlxhub.protocol import sse
 from mlxhub.protocol.openai.answers import (
     ChatWriter,
@@ -23,6 +25,17 @@ from mlxhub.refusals import InvalidRequest, QueueFull
 
 HEADER = Header("id-1", 1_700_000_000, 'a "quoted" model')
 CALL = FunctionCall("call_1", "f", '{"a": 1}')
+SCHEMA = {"type": "integer"}
+CALL_F = CallableTool("f", '{"type":"object"}', param="tools[0]")
+CALL_G = CallableTool("g", '{"type":"object"}', is_strict=True, param="tools[1]")
+
+
+def function(name: str, **more: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, **more}}
+
+
+def allowed(mode: str, name: str) -> dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [function(name)]}}
 
 
 def payload(event: bytes) -> dict[str, Any]:
@@ -132,3 +145,43 @@ def test_max_completion_tokens_goes_before_max_tokens() -> None:
 )
 def test_prompts_of_every_form(prompt: Any, expected: list[Any]) -> None:
     assert CompletionRequest.model_validate({"model": "m", "prompt": prompt}).prompts == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown", "constraint"),
+    [
+        ({}, ["f", "g"], None),
+        ({"tool_choice": "auto", "parallel_tool_calls": False}, ["f", "g"], None),
+        ({"tool_choice": "none"}, [], None),
+        ({"tool_choice": "required"}, ["f", "g"], ToolCalls((CALL_F, CALL_G))),
+        ({"tool_choice": function("g")}, ["f", "g"], ToolCalls((CALL_G,))),
+        (
+            {"tool_choice": "required", "parallel_tool_calls": False},
+            ["f", "g"],
+            ToolCalls((CALL_F, CALL_G), at_most_one=True),
+        ),
+        ({"tool_choice": allowed("auto", "g")}, ["g"], None),
+        ({"tool_choice": allowed("required", "g")}, ["f", "g"], ToolCalls((CALL_G,))),
+        ({"response_format": {"type": "text"}}, ["f", "g"], None),
+        (
+            {"response_format": {"type": "json_object"}, "tool_choice": "none"},
+            [],
+            JsonText('{"type":"object"}'),
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+            ["f", "g"],
+            JsonText('{"type":"integer"}', ToolCalls((CALL_F, CALL_G))),
+        ),
+    ],
+)
+def test_what_an_answer_must_be_like(fields: dict[str, Any], shown: list[str], constraint: object) -> None:
+    request = chat(tools=[function("f"), function("g", strict=True)], **fields)
+    assert [tool["function"]["name"] for tool in request.template_tools()] == shown
+    assert request.constraint == constraint
+
+
+def test_names_of_tools_have_a_limit() -> None:
+    assert chat(tools=[function("x" * 200)]).tools is not None
+    with pytest.raises(ValidationError):
+        chat(tools=[function("x" * 201)])

@@ -58,6 +58,9 @@ class FakeEngine:
         assert self.may_prepare.wait(10)
         return PreparedRequest((1, 2, 3), request.max_tokens or 1000, request.sampling)
 
+    def compile(self, request: PreparedRequest) -> PreparedRequest:
+        return request
+
     def submit(self, handle: int, request: PreparedRequest) -> None:
         assert self.loaded
         self._waiting[handle] = request

@@ -52,8 +52,10 @@ def test_stops_hold_for_every_character_alone(text: str, stop: str) -> None:
     assert stopped(list(text), (stop,)) == stopped([text], (stop,))
 
 
-def parsed(pieces: Sequence[str], *, in_reasoning: bool, with_tools: bool) -> list[Segment]:
-    parser = OutputParser(MARKERS, in_reasoning=in_reasoning, with_tools=with_tools)
+def parsed(
+    pieces: Sequence[str], *, in_reasoning: bool, with_tools: bool, one_content: bool = False
+) -> list[Segment]:
+    parser = OutputParser(MARKERS, in_reasoning=in_reasoning, with_tools=with_tools, one_content=one_content)
     segments = [segment for piece in pieces for segment in parser.feed(piece)] + parser.finish()
     joined: list[Segment] = []
     for segment in segments:
@@ -67,14 +69,15 @@ def parsed(pieces: Sequence[str], *, in_reasoning: bool, with_tools: bool) -> li
     return joined
 
 
-@given(cut_texts(), st.booleans(), st.booleans())
+@given(cut_texts(), st.booleans(), st.booleans(), st.booleans())
 def test_spans_do_not_depend_on_the_cut(
-    cut: tuple[str, list[str]], in_reasoning: bool, with_tools: bool
+    cut: tuple[str, list[str]], in_reasoning: bool, with_tools: bool, one_content: bool
 ) -> None:
     text, pieces = cut
-    whole = parsed([text], in_reasoning=in_reasoning, with_tools=with_tools)
-    assert parsed(pieces, in_reasoning=in_reasoning, with_tools=with_tools) == whole
-    assert parsed(list(text), in_reasoning=in_reasoning, with_tools=with_tools) == whole
+    options = {"in_reasoning": in_reasoning, "with_tools": with_tools, "one_content": one_content}
+    whole = parsed([text], **options)
+    assert parsed(pieces, **options) == whole
+    assert parsed(list(text), **options) == whole
 
 
 @given(st.text(max_size=40))
@@ -92,6 +95,17 @@ def test_spans_and_the_space_around_their_markers() -> None:
         ToolSpan("\n{}\n", "<tool_call>\n{}\n</tool_call>"),
         ToolSpan("1", "<tool_call>1</tool_call>"),
         Content("bye \n"),
+    ]
+
+
+def test_marks_within_json_are_part_of_it() -> None:
+    json_text = '{"a": "<think> <tool_call>\\n</tool_call>"} '
+    for before, reasoned in (("", []), ("<think>hm</think>\n\n", [Reasoning("hm")])):
+        said = parsed([before + json_text], in_reasoning=False, with_tools=True, one_content=True)
+        assert said == [*reasoned, Content(json_text)]
+    call = "\n<tool_call>{}</tool_call>"
+    assert parsed([call], in_reasoning=False, with_tools=True, one_content=True) == [
+        ToolSpan("{}", "<tool_call>{}</tool_call>")
     ]
 
 

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, Tag
+from pydantic import Field, Tag
 
 from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
 from mlxhub.protocol.openai.sampling import MAX_STOPS, Lenient, Stop
-from mlxhub.protocol.tagged import LISTED, LONE_TEXT, NOT_YET, TEXT_OR_LIST, tag, told_apart_by
+from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
 
 _Text = Annotated[str, Tag(LONE_TEXT)]
 
@@ -114,14 +114,10 @@ class NoChoice(_Choice):
 
 
 class AnyChoice(_Choice):
-    model_config = ConfigDict(json_schema_extra=NOT_YET)
-
     type: Literal["any"]
 
 
 class NamedChoice(_Choice):
-    model_config = ConfigDict(json_schema_extra=NOT_YET)
-
     type: Literal["tool"]
     name: str = Field(min_length=1, max_length=200)
 
@@ -142,8 +138,6 @@ class Thinking(Lenient):
 
 
 class OutputFormat(Lenient):
-    model_config = ConfigDict(json_schema_extra=NOT_YET)
-
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
 

@@ -1,16 +1,26 @@
 """POST /v1/chat/completions: what a client sends."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from mlxhub.core.constraint import (
+    ANY_OBJECT,
+    Calling,
+    Constraint,
+    DeclaredTool,
+    ToolChoice,
+    answer_constraint,
+)
 from mlxhub.protocol.openai.sampling import Lenient, SamplingFields
 from mlxhub.refusals import InvalidRequest
 
 MAX_MESSAGES = 4096
 MAX_PARTS = 4096
 MAX_TOOLS = 128
+MAX_NAME = 200
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -41,9 +51,10 @@ class ChatMessage(Lenient):
 class Function(Lenient):
     model_config = ConfigDict(extra="allow")
 
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class Tool(Lenient):
@@ -51,8 +62,50 @@ class Tool(Lenient):
     function: Function
 
 
-class ResponseFormat(Lenient):
-    type: str = Field(json_schema_extra={"enum": ["text"]})
+class TextFormat(Lenient):
+    type: Literal["text"]
+
+
+class JsonObjectFormat(Lenient):
+    type: Literal["json_object"]
+
+
+class NamedSchema(Lenient):
+    """`strict` or not, it is enforced."""
+
+    name: str | None = Field(None, min_length=1, max_length=MAX_NAME)
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(Lenient):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+
+ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
+
+
+class NamedFunction(Lenient):
+    name: str = Field(min_length=1, max_length=MAX_NAME)
+
+
+class NamedTool(Lenient):
+    """Which tool is to be called."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class AllowedTools(Lenient):
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool] = Field(min_length=1, max_length=MAX_TOOLS)
+
+
+class AllowedToolsChoice(Lenient):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
 
 
 class ChatTemplateOptions(Lenient):
@@ -63,7 +116,7 @@ class ChatRequest(SamplingFields):
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     max_completion_tokens: int | None = Field(None, ge=1)
     tools: list[Tool] | None = Field(None, max_length=MAX_TOOLS)
-    tool_choice: str | dict[str, Any] | None = Field(None, json_schema_extra={"enum": ["auto", "none", None]})
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | AllowedToolsChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
@@ -76,12 +129,6 @@ class ChatRequest(SamplingFields):
 
     def check_supported(self) -> None:
         """Raises InvalidRequest for what is valid at OpenAI's and cannot be done here."""
-        if self.tool_choice not in (None, "auto", "none"):
-            raise InvalidRequest('tool_choice: only "auto" and "none" are supported yet.', "tool_choice")
-        if self.response_format is not None and self.response_format.type != "text":
-            raise InvalidRequest(
-                f'response_format: "{self.response_format.type:.40}" is not supported yet.', "response_format"
-            )
         if self.logprobs:
             raise InvalidRequest("logprobs: not supported yet.", "logprobs")
         if self.top_logprobs:
@@ -91,10 +138,42 @@ class ChatRequest(SamplingFields):
         return tuple(_template_message(message, place) for place, message in enumerate(self.messages))
 
     def template_tools(self) -> tuple[dict[str, Any], ...]:
-        """Empty where the client wants no calls."""
-        if self.tool_choice == "none":
-            return ()
-        return tuple(tool.model_dump(exclude_none=True) for tool in self.tools or ())
+        """Those that the client lets the model know of."""
+        return tuple(
+            tool.model_dump(exclude_none=True)
+            for tool in self.tools or ()
+            if self._choice.shows(tool.function.name)
+        )
+
+    @property
+    def constraint(self) -> Constraint | None:
+        tools = [
+            DeclaredTool(tool.function.name, tool.function.parameters, tool.function.strict is True)
+            for tool in self.tools or ()
+        ]
+        return answer_constraint(tools, self._choice, _schema_wanted(self.response_format))
+
+    @property
+    def _choice(self) -> ToolChoice:
+        at_most_one = self.parallel_tool_calls is False
+        match self.tool_choice:
+            case NamedTool(function=function):
+                return ToolChoice(Calling.REQUIRED, frozenset({function.name}), at_most_one)
+            case AllowedToolsChoice(allowed_tools=allowed):
+                names = frozenset(tool.function.name for tool in allowed.tools)
+                return ToolChoice(Calling(allowed.mode), names, at_most_one)
+            case said:
+                return ToolChoice(Calling(said or Calling.AUTO), None, at_most_one)
+
+
+def _schema_wanted(wanted: ResponseFormat | None) -> Mapping[str, Any] | None:
+    match wanted:
+        case JsonObjectFormat() | JsonSchemaFormat(json_schema=NamedSchema(schema_=None)):
+            return ANY_OBJECT
+        case JsonSchemaFormat(json_schema=NamedSchema(schema_=schema)):
+            return schema
+        case _:
+            return None
 
 
 def _template_message(message: ChatMessage, place: int) -> dict[str, Any]:

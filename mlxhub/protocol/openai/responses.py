@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, Tag
+from pydantic import Field, Tag
 
 from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
 from mlxhub.protocol.openai.sampling import Lenient
-from mlxhub.protocol.tagged import LISTED, LONE_TEXT, NOT_YET, TEXT_OR_LIST, tag, told_apart_by
+from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
 from mlxhub.refusals import InvalidRequest
 
 MAX_METADATA = 16
@@ -96,15 +96,11 @@ class FunctionTool(Lenient):
 
 
 class NamedFunction(Lenient):
-    model_config = ConfigDict(json_schema_extra=NOT_YET)
-
     type: Literal["function"]
     name: str = Field(min_length=1, max_length=200)
 
 
 class AllowedFunctions(Lenient):
-    model_config = ConfigDict(json_schema_extra=NOT_YET)
-
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
     tools: list[NamedFunction] = Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)
@@ -119,14 +115,10 @@ class PlainFormat(Lenient):
 
 
 class JsonObjectFormat(Lenient):
-    model_config = ConfigDict(json_schema_extra=NOT_YET)
-
     type: Literal["json_object"]
 
 
 class JsonSchemaFormat(Lenient):
-    model_config = ConfigDict(json_schema_extra=NOT_YET)
-
     type: Literal["json_schema"]
     name: str
     description: str | None = None
@@ -169,9 +161,7 @@ class ResponsesRequest(Lenient):
     top_p: float | None = Field(None, ge=0, le=1)
     stream: bool | None = None
     tools: list[FunctionTool] | None = Field(None, max_length=MAX_TOOLS, fail_fast=True)
-    tool_choice: Literal["auto", "none", "required"] | NamedFunction | AllowedFunctions | None = Field(
-        None, json_schema_extra={"not": {"const": "required"}}
-    )
+    tool_choice: Literal["auto", "none", "required"] | NamedFunction | AllowedFunctions | None = None
     parallel_tool_calls: bool | None = None
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None

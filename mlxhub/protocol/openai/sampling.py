@@ -4,6 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from mlxhub.core.constraint import Constraint
+
 MAX_STOPS = 16
 MAX_ANSWERS = 8
 MAX_BIASES = 1024
@@ -72,6 +74,11 @@ class SamplingFields(Lenient):
     @property
     def answers(self) -> int:
         return self.n or 1
+
+    @property
+    def constraint(self) -> Constraint | None:
+        """What the answer must be like. Raises InvalidRequest."""
+        return None
 
     @property
     def include_usage(self) -> bool:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
+from mlxhub.core.constraint import Constraint
 from mlxhub.errors import MlxhubError
 
 Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
@@ -59,6 +60,14 @@ class GenerationRequest:
     max_tokens: int | None = None
     stops: tuple[str, ...] = ()
     top_logprobs: int | None = None
+    constraint: Constraint | None = None
+
+
+class Grammar(Protocol):
+    """A constraint, compiled for one model."""
+
+    def new_processor(self) -> Callable[[Any, Any], Any]:
+        """For one more row: its tokens and logits to logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,8 @@ class PreparedRequest:
     """A request as tokens, ready for the batch. `in_reasoning`: the prompt ends inside a thinking span.
 
     `boundaries`: after so many tokens other prompts may part from this one; only for models whose memory of a
-    prompt cannot be cut back to a beginning of it.
+    prompt cannot be cut back to a beginning of it. `may_reason`: the answer may open a thinking span itself.
+    `grammar`: the constraint, once it is compiled.
     """
 
     tokens: tuple[int, ...]
@@ -76,6 +86,9 @@ class PreparedRequest:
     in_reasoning: bool = False
     boundaries: tuple[int, ...] = ()
     top_logprobs: int | None = None
+    may_reason: bool = False
+    constraint: Constraint | None = None
+    grammar: Grammar | None = None
 
     def for_row(self, row: int) -> "PreparedRequest":
         """Each of several answers to one prompt draws from a key of its own."""
@@ -192,7 +205,7 @@ class EngineLoad:
 
 
 class Engine(Protocol):
-    """Owned by one thread: only `prepare` may be called from another, one call at a time."""
+    """Owned by one thread: `prepare` and `compile` may each be called from another, one call at a time."""
 
     def load(self) -> LoadedModel:
         """Raises LoadFailed."""
@@ -202,6 +215,9 @@ class Engine(Protocol):
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Raises InvalidRequest or ContextOverflow."""
+
+    def compile(self, request: PreparedRequest) -> PreparedRequest:
+        """The same with its grammar. Takes seconds where the constraint is hostile. Raises InvalidRequest."""
 
     def submit(self, handle: int, request: PreparedRequest) -> None:
         """Queue it. From now on `step` speaks of `handle`, until Finished, Failed or `cancel`."""

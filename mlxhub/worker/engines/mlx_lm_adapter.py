@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator
@@ -15,17 +15,23 @@ from mlx_lm.utils import load
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
+    Grammar,
     JsonObject,
     Markers,
     ParsedCall,
+    PreparedRequest,
     ToolParser,
 )
+from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
 from mlxhub.worker.engines.mlx_lm_api import check_api
 from mlxhub.worker.engines.mlx_lm_batch import Batch
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
 from mlxhub.worker.engines.text_row import Detokenizer
 from mlxhub.worker.engines.token_bytes import TokenBytes
+
+if TYPE_CHECKING:
+    from mlxhub.worker.engines.grammars import Grammars
 
 CONTEXT_KEYS = (
     "max_position_embeddings",
@@ -60,11 +66,49 @@ class TextModel:
         self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
         self.parse_tool_call = _tool_parser(tokenizer)
         self._text_bytes = TokenBytes(tokenizer)
+        self._grammars: Grammars | None = None
         self.markers = Markers(
             think_start=tokenizer.think_start,
             think_end=tokenizer.think_end,
             tool_start=tokenizer.tool_call_start,
             tool_end=tokenizer.tool_call_end,
+        )
+
+    def find_grammar(self, request: PreparedRequest) -> Grammar | None:
+        """One that is kept from an earlier request. Raises InvalidRequest."""
+        if request.constraint is None or self._grammars is None:
+            return None
+        return self._grammars.find(request.constraint, _thinking(request))
+
+    def compile_grammar(self, request: PreparedRequest) -> Grammar | None:
+        """Raises InvalidRequest."""
+        if request.constraint is None:
+            return None
+        if self._grammars is None:
+            self._grammars = self._make_grammars()
+        return self._grammars.compile(request.constraint, _thinking(request))
+
+    def _make_grammars(self) -> "Grammars":
+        """When the first answer is constrained: a tokenizer takes up to a second, and memory."""
+        from mlxhub.worker.engines.grammars import Grammars, TokenizerFacts  # noqa: PLC0415 - as said above
+
+        if not self._tokenizer.is_fast:
+            raise InvalidRequest("This model's tokenizer does not allow answers to be constrained.")
+        marks = Marks(
+            self.markers.think_start,
+            self.markers.think_end,
+            self.markers.tool_start,
+            _call_syntax(self._tokenizer),
+        )
+        return Grammars(
+            TokenizerFacts(
+                tokenizer_json=self._tokenizer.backend_tokenizer.to_str(),
+                size=len(self._tokenizer),
+                vocabulary=self.vocabulary,
+                end_tokens=sorted(self._tokenizer.eos_token_ids),
+                added=self._tokenizer.get_added_vocab(),
+                marks=marks,
+            )
         )
 
     def new_batch(self, max_rows: int, prefill_step: int) -> Batch:
@@ -130,6 +174,13 @@ class TextModel:
         end: int = self._tokenizer.rfind_think_end(tail)
         return start > end
 
+    def ends_after_reasoning(self, tokens: Sequence[int]) -> bool:
+        """Whether there is nothing to think: the template closed the span itself, or there is none."""
+        if not self._tokenizer.has_thinking:
+            return True
+        tail: str = self._tokenizer.decode(list(tokens[-_THINK_TAIL_TOKENS:]))
+        return tail.rstrip().endswith(self._tokenizer.think_end)
+
 
 def load_text_model(directory: Path, *, trust_remote_code: bool = False) -> TextModel:
     """Raises whatever mlx-lm raises on a model it cannot read."""
@@ -185,6 +236,23 @@ def _tool_parser(tokenizer: Any) -> ToolParser:
             raise ValueError(str(error)) from error
 
     return parse_tool_call
+
+
+def _call_syntax(tokenizer: Any) -> CallSyntax | None:
+    """None: there are no calls, or they are not JSON."""
+    match tokenizer.init_kwargs.get("tool_parser_type"):
+        case "json_tools":
+            return IN_TAGS
+        case "mistral":
+            return MISTRAL_HEADERS if "[ARGS]" in str(tokenizer.chat_template) else MISTRAL_LIST
+        case _:
+            return None
+
+
+def _thinking(request: PreparedRequest) -> Thinking:
+    if request.in_reasoning:
+        return Thinking.OPEN
+    return Thinking.POSSIBLE if request.may_reason else Thinking.NONE
 
 
 def _parsed(call: Any) -> ParsedCall:

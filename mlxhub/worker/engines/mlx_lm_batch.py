@@ -7,7 +7,9 @@ from typing import Any
 
 import mlx.core as mx
 
+from mlxhub.errors import MlxhubError
 from mlxhub.worker.engines.engine import FinishReason, PreparedRequest, SampledLogprob
+from mlxhub.worker.engines.guarded_processors import GuardedProcessors
 from mlxhub.worker.engines.logprobs import sampled_logprob
 from mlxhub.worker.engines.read_prompts import Read
 from mlxhub.worker.engines.sampling import Samplers, processors
@@ -15,13 +17,17 @@ from mlxhub.worker.engines.sampling import Samplers, processors
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
-    """`reason` where the row is over, and then `read`. `logprob` where it is to be told."""
+    """`reason` where the row is over, and then `read`. `logprob` where it is to be told.
+
+    `fault`: a processor of the row has failed, and what comes after this token means nothing.
+    """
 
     uid: int
     token: int
     reason: FinishReason | None
     read: Read | None = None
     logprob: SampledLogprob | None = None
+    fault: MlxhubError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +48,22 @@ class Batch:
         self._samplers = samplers
         self._text_bytes = text_bytes
         self._top_logprobs: dict[int, int] = {}
+        self._guards: dict[int, GuardedProcessors] = {}
 
     def insert(self, request: PreparedRequest, known: Read | None = None) -> int:
         """`known`: the beginning of its tokens that need not be read. Its state is used up."""
         length = 0 if known is None else len(known.tokens)
+        guard = _guarded(request)
         uids: list[int] = self._generator.insert_segments(
             [_segments(request, length)],
             max_tokens=[request.max_tokens],
             caches=None if known is None else [known.state],
             all_tokens=[list(request.tokens[:length])],
             samplers=[self._samplers.sampler(request.sampling)],
-            logits_processors=[processors(request.sampling, len(request.tokens))],
+            logits_processors=[[] if guard is None else [guard]],
         )
+        if guard is not None:
+            self._guards[uids[0]] = guard
         if request.top_logprobs is not None:
             self._top_logprobs[uids[0]] = request.top_logprobs
         return uids[0]
@@ -78,6 +88,7 @@ class Batch:
         self._generator.remove(list(uids))
         for uid in uids:
             self._top_logprobs.pop(uid, None)
+            self._guards.pop(uid, None)
 
     def close(self) -> None:
         self._generator.close()
@@ -87,10 +98,20 @@ class Batch:
         if (top := self._top_logprobs.get(row.uid)) is not None:
             logprob = sampled_logprob(row.logprobs, row.token, top, self._text_bytes)
         if row.finish_reason is None:
-            return SampledToken(row.uid, row.token, None, None, logprob)
+            fault = None if (guard := self._guards.get(row.uid)) is None else guard.fault
+            return SampledToken(row.uid, row.token, None, None, logprob, fault)
+        # Processors are one token ahead: where the row is over, their fault no longer counts.
+        self._guards.pop(row.uid, None)
         self._top_logprobs.pop(row.uid, None)
         read = Read(tuple(row.all_tokens), row.prompt_cache)
         return SampledToken(row.uid, row.token, FinishReason(row.finish_reason), read, logprob)
+
+
+def _guarded(request: PreparedRequest) -> GuardedProcessors | None:
+    chain = processors(request.sampling, len(request.tokens))
+    if request.grammar is not None:
+        chain.append(request.grammar.new_processor())
+    return GuardedProcessors(chain) if chain else None
 
 
 def _segments(request: PreparedRequest, begin: int) -> list[list[int]]:

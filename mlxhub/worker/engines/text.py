@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -32,7 +32,7 @@ from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
     from mlxhub.worker.engines.mlx_lm_adapter import TextModel
-    from mlxhub.worker.engines.mlx_lm_batch import Batch
+    from mlxhub.worker.engines.mlx_lm_batch import Batch, SampledToken
     from mlxhub.worker.engines.read_prompts import ReadPrompts
 
 
@@ -122,7 +122,7 @@ class TextEngine:
         if isinstance(request.prompt, ChatPrompt):
             in_reasoning = model.ends_in_reasoning(tokens)
             boundaries = model.boundaries(request.prompt, tokens)
-        return PreparedRequest(
+        prepared = PreparedRequest(
             tokens=tuple(tokens),
             max_tokens=min(request.max_tokens or room, room),
             sampling=request.sampling,
@@ -130,7 +130,15 @@ class TextEngine:
             in_reasoning=in_reasoning,
             boundaries=boundaries,
             top_logprobs=request.top_logprobs,
+            may_reason=_wants_reasoning(request.prompt) and not model.ends_after_reasoning(tokens),
+            constraint=request.constraint,
         )
+        return replace(prepared, grammar=model.find_grammar(prepared))
+
+    def compile(self, request: PreparedRequest) -> PreparedRequest:
+        if self._model is None:
+            raise NotLoaded(self._options.name)
+        return replace(request, grammar=self._model.compile_grammar(request))
 
     def submit(self, handle: int, request: PreparedRequest) -> None:
         self._waiting.append((handle, request))
@@ -152,7 +160,7 @@ class TextEngine:
         over: list[int] = []
         for sampled in step.sampled:
             row = self._rows[sampled.uid]
-            delta = row.advance(sampled.token, sampled.reason, sampled.logprob)
+            delta = _advanced(row, sampled)
             deltas.append(delta)
             if sampled.read is not None and self._read is not None:
                 self._read.keep(sampled.read)
@@ -241,6 +249,17 @@ def _encode(model: TextModel, prompt: Prompt) -> list[int]:
             return model.encode_text(text)
         case TokenPrompt(tokens):
             return list(tokens)
+
+
+def _advanced(row: TextRow, sampled: SampledToken) -> Delta:
+    if sampled.fault is not None:
+        return Failed(row.handle, sampled.fault)
+    return row.advance(sampled.token, sampled.reason, sampled.logprob)
+
+
+def _wants_reasoning(prompt: Prompt) -> bool:
+    """Of a model that can. Without a word about it most templates leave it to the model."""
+    return isinstance(prompt, ChatPrompt) and prompt.template_options.get("enable_thinking") is not False
 
 
 def _characters(prompt: Prompt) -> int:

@@ -2,6 +2,7 @@
 
 import uuid
 
+from mlxhub.core.constraint import Constraint, JsonText
 from mlxhub.protocol.parts import Content, Ending, FunctionCall, Part
 from mlxhub.worker.engines.engine import FinishReason, JsonObject, LoadedModel
 from mlxhub.worker.output.parser import OutputParser, Segment, ToolSpan
@@ -19,12 +20,18 @@ class RowReader:
         tools: tuple[JsonObject, ...],
         *,
         in_reasoning: bool,
+        constraint: Constraint | None = None,
         one_call: bool = False,
     ) -> None:
         self._model = model
         self._tools = tools
         self._one_call = one_call
-        self._parser = OutputParser(model.markers, in_reasoning=in_reasoning, with_tools=bool(tools))
+        self._parser = OutputParser(
+            model.markers,
+            in_reasoning=in_reasoning,
+            with_tools=bool(tools),
+            one_content=isinstance(constraint, JsonText),
+        )
         self._has_called = False
 
     def read(self, text: str) -> list[Part]:

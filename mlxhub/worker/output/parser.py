@@ -27,11 +27,22 @@ class _State(Enum):
 
 
 class OutputParser:
-    """White space beside a span's markers belongs to the markers and is dropped."""
+    """White space beside a span's markers belongs to the markers and is dropped.
 
-    def __init__(self, markers: Markers, *, in_reasoning: bool = False, with_tools: bool = False) -> None:
+    `one_content`: content that has begun goes on to the end, and what looks like a marker is part of it.
+    """
+
+    def __init__(
+        self,
+        markers: Markers,
+        *,
+        in_reasoning: bool = False,
+        with_tools: bool = False,
+        one_content: bool = False,
+    ) -> None:
         self._markers = markers
         self._edges = _edges(markers, with_tools)
+        self._one_content = one_content
         self._state = _State.REASONING if in_reasoning else _State.CONTENT
         self._buffer = ""
         self._tool_text: list[str] = []
@@ -40,12 +51,13 @@ class OutputParser:
         self._held_space = ""
 
     def feed(self, piece: str) -> list[Segment]:
-        if not self._edges[self._state] and self._state is _State.CONTENT:
+        at_content = not self._buffer and not self._held_space and self._state is _State.CONTENT
+        if at_content and not self._edges[self._state]:
             # No marker can come: most models, most of the time.
             return [Content(piece)] if piece else []
         self._buffer += piece
         segments: list[Segment] = []
-        while (edge := _earliest(self._buffer, self._edges[self._state])) is not None:
+        while (edge := self._next_edge()) is not None:
             place, marker, target = edge
             segments += self._take(self._buffer[:place])
             self._buffer = self._buffer[place + len(marker) :]
@@ -67,6 +79,17 @@ class OutputParser:
         self._held_space = ""
         return _merged(segments)
 
+    def _next_edge(self) -> tuple[int, str, _State] | None:
+        edge = _earliest(self._buffer, self._edges[self._state])
+        if edge is not None and self._state is _State.CONTENT and self._buffer[: edge[0]].strip():
+            self._content_has_begun()
+            return edge if self._edges[self._state] else None
+        return edge
+
+    def _content_has_begun(self) -> None:
+        if self._one_content:
+            self._edges[_State.CONTENT] = []
+
     def _take(self, text: str) -> list[Segment]:
         """Text of the current state. Space at its end is held back until more than a marker follows."""
         if self._state is _State.TOOL:
@@ -80,6 +103,8 @@ class OutputParser:
         if not solid:
             return []
         self._after_marker = False
+        if self._state is _State.CONTENT:
+            self._content_has_begun()
         return [self._span(solid)]
 
     def _cross(self, marker: str, target: _State) -> list[Segment]:

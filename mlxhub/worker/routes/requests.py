@@ -8,7 +8,10 @@ from mlxhub.worker.engines.engine import GenerationRequest, Prompt, SamplingOpti
 def generation_request(
     fields: SamplingFields, prompt: Prompt, max_tokens: int | None, settings: WorkerSettings
 ) -> GenerationRequest:
-    """The request first, then hub.yaml; what both leave open the engine takes from the model's own files."""
+    """The request first, then hub.yaml; what both leave open the engine takes from the model's own files.
+
+    Raises InvalidRequest.
+    """
     own = settings.sampling
     sampling = SamplingOptions(
         temperature=own.temperature if fields.temperature is None else fields.temperature,
@@ -20,4 +23,10 @@ def generation_request(
         frequency_penalty=fields.frequency_penalty or 0.0,
         logit_bias={int(token): bias for token, bias in (fields.logit_bias or {}).items()},
     )
-    return GenerationRequest(prompt, sampling, max_tokens or settings.max_tokens, fields.stops)
+    return GenerationRequest(
+        prompt,
+        sampling,
+        max_tokens or settings.max_tokens,
+        fields.stops,
+        constraint=fields.constraint,
+    )

@@ -1,0 +1,46 @@
+"""From requests to tokens and grammars, beside the event loop and the engine."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from mlxhub.worker.engine_thread import EngineThread
+from mlxhub.worker.engines.engine import GenerationRequest, PreparedRequest
+from mlxhub.worker.generation import Generation
+
+Given = TypeVar("Given")
+
+
+class Preparation:
+    """Grammars have a thread of their own: one that takes seconds holds up no request without any."""
+
+    def __init__(self, thread: EngineThread) -> None:
+        self._thread = thread
+        self._preparing = ThreadPoolExecutor(1, "prepare")
+        self._compiling = ThreadPoolExecutor(1, "compile")
+
+    async def prepare(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
+        """Raises what the engine says of it, or what ends the generation before."""
+        prepared = await _run(generation, self._preparing, self._thread.prepare, request)
+        if prepared.constraint is None or prepared.grammar is not None:
+            return prepared
+        return await _run(generation, self._compiling, self._thread.compile, prepared)
+
+    def close(self) -> None:
+        self._preparing.shutdown(wait=False, cancel_futures=True)
+        self._compiling.shutdown(wait=False, cancel_futures=True)
+
+
+async def _run(
+    generation: Generation,
+    executor: ThreadPoolExecutor,
+    function: Callable[[Given], PreparedRequest],
+    given: Given,
+) -> PreparedRequest:
+    running = asyncio.get_running_loop().run_in_executor(executor, function, given)
+    try:
+        await generation.until(running)
+    finally:
+        running.cancel()
+    return running.result()
