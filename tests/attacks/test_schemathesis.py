@@ -1,7 +1,8 @@
 """What the OpenAPI documents promise holds on the wire: good requests and bad, with a key and without."""
 
+import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
@@ -12,7 +13,9 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from mlxhub.controller.openapi import controller_openapi
+from mlxhub.protocol.anthropic.messages import AnyChoice, NamedChoice
 from mlxhub.protocol.openai.chat import AllowedToolsChoice, NamedTool
+from mlxhub.protocol.openai.responses import AllowedFunctions, FunctionChoice
 from mlxhub.worker.openapi import worker_openapi
 from tests.attacks.conftest import Target
 from tests.attacks.place import Program
@@ -24,7 +27,12 @@ FATAL = r"^/hub/(shutdown|reload|start-all|stop-all|models/.*)$"
 VOCABULARY = 640
 MOST_TOKENS = 4
 
-CHOICES: TypeAdapter[NamedTool | AllowedToolsChoice] = TypeAdapter(NamedTool | AllowedToolsChoice)
+# By what is asked of the model instead: they are good choices where the request has its tools.
+CHOICES: list[tuple[TypeAdapter[Any], Any]] = [
+    (TypeAdapter(Literal["required"] | NamedTool | AllowedToolsChoice), "auto"),
+    (TypeAdapter(FunctionChoice | AllowedFunctions), "auto"),
+    (TypeAdapter(AnyChoice | NamedChoice), {"type": "auto"}),
+]
 
 Targets = dict[Program, Target]
 deterministic = settings(
@@ -57,8 +65,8 @@ def towards_the_model(_context: object, body: Any) -> Any:
             changed[limit] = MOST_TOKENS
     if type(changed.get("best_of")) is int and changed["best_of"] >= 1:  # what is wrong stays so
         changed["best_of"] = changed.get("n") or 1
-    if calls_for_tools(body.get("tool_choice")):
-        changed["tool_choice"] = "auto"
+    if "tool_choice" in body:
+        changed["tool_choice"] = without_need_of_tools(body["tool_choice"])
     if isinstance(biases := body.get("logit_bias"), dict):
         changed["logit_bias"] = {in_vocabulary(token): bias for token, bias in biases.items()}
     if isinstance(messages := body.get("messages"), list) and messages and is_the_assistants(messages[-1]):
@@ -73,12 +81,12 @@ def is_the_assistants(message: Any) -> bool:
     return isinstance(message, dict) and message.get("role") == "assistant"
 
 
-def calls_for_tools(choice: Any) -> bool:
-    """What is a good choice where the request has its tools."""
-    try:
-        return choice == "required" or bool(CHOICES.validate_python(choice))
-    except ValidationError:
-        return False
+def without_need_of_tools(choice: Any) -> Any:
+    for kind, instead in CHOICES:
+        with contextlib.suppress(ValidationError):
+            kind.validate_python(choice)
+            return instead
+    return whole(choice)
 
 
 def whole(value: Any) -> Any:
