@@ -95,7 +95,7 @@ class FunctionTool(Lenient):
     strict: bool | None = None
 
 
-class NamedFunction(Lenient):
+class FunctionChoice(Lenient):
     type: Literal["function"]
     name: str = Field(min_length=1, max_length=200)
 
@@ -103,22 +103,22 @@ class NamedFunction(Lenient):
 class AllowedFunctions(Lenient):
     type: Literal["allowed_tools"]
     mode: Literal["auto", "required"]
-    tools: list[NamedFunction] = Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)
+    tools: list[FunctionChoice] = Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)
 
 
 class ReasoningOptions(Lenient):
     effort: str | None = Field(None, max_length=40)
 
 
-class PlainFormat(Lenient):
+class ResponsePlainText(Lenient):
     type: Literal["text"]
 
 
-class JsonObjectFormat(Lenient):
+class ResponseJsonObject(Lenient):
     type: Literal["json_object"]
 
 
-class JsonSchemaFormat(Lenient):
+class ResponseJsonSchema(Lenient):
     type: Literal["json_schema"]
     name: str
     description: str | None = None
@@ -127,9 +127,9 @@ class JsonSchemaFormat(Lenient):
 
 
 TextFormat = Annotated[
-    Annotated[PlainFormat, Tag(tag("text"))]
-    | Annotated[JsonObjectFormat, Tag(tag("json_object"))]
-    | Annotated[JsonSchemaFormat, Tag(tag("json_schema"))],
+    Annotated[ResponsePlainText, Tag(tag("text"))]
+    | Annotated[ResponseJsonObject, Tag(tag("json_object"))]
+    | Annotated[ResponseJsonSchema, Tag(tag("json_schema"))],
     told_apart_by("type", "its type must be text, json_object or json_schema"),
 ]
 
@@ -161,7 +161,7 @@ class ResponsesRequest(Lenient):
     top_p: float | None = Field(None, ge=0, le=1)
     stream: bool | None = None
     tools: list[FunctionTool] | None = Field(None, max_length=MAX_TOOLS, fail_fast=True)
-    tool_choice: Literal["auto", "none", "required"] | NamedFunction | AllowedFunctions | None = None
+    tool_choice: Literal["auto", "none", "required"] | FunctionChoice | AllowedFunctions | None = None
     parallel_tool_calls: bool | None = None
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None

@@ -8,15 +8,15 @@ from mlxhub.protocol.openai.responses import (
     AllowedFunctions,
     FunctionCallItem,
     FunctionCallOutputItem,
+    FunctionChoice,
     FunctionTool,
     InputItem,
     InputText,
-    JsonSchemaFormat,
     MessageItem,
-    NamedFunction,
     OutputText,
-    PlainFormat,
     ReasoningItem,
+    ResponseJsonSchema,
+    ResponsePlainText,
     ResponsesRequest,
 )
 
@@ -101,9 +101,9 @@ def _tool(tool: FunctionTool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _tool_choice(choice: str | NamedFunction | AllowedFunctions | None) -> str | dict[str, Any] | None:
+def _tool_choice(choice: str | FunctionChoice | AllowedFunctions | None) -> str | dict[str, Any] | None:
     match choice:
-        case NamedFunction():
+        case FunctionChoice():
             return _named(choice)
         case AllowedFunctions(mode=mode, tools=tools):
             allowed = {"mode": mode, "tools": [_named(tool) for tool in tools]}
@@ -112,16 +112,16 @@ def _tool_choice(choice: str | NamedFunction | AllowedFunctions | None) -> str |
             return choice
 
 
-def _named(function: NamedFunction) -> dict[str, Any]:
+def _named(function: FunctionChoice) -> dict[str, Any]:
     return {"type": "function", "function": {"name": function.name}}
 
 
 def _response_format(asked: ResponsesRequest) -> dict[str, Any] | None:
     wanted = None if asked.text is None else asked.text.format
     match wanted:
-        case None | PlainFormat():
+        case None | ResponsePlainText():
             return None
-        case JsonSchemaFormat():
+        case ResponseJsonSchema():
             schema = wanted.model_dump(by_alias=True, exclude={"type"}, exclude_none=True)
             return {"type": "json_schema", "json_schema": schema}
         case _:
