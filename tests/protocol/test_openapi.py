@@ -74,6 +74,13 @@ def test_what_is_referred_to_is_there(table: RouteTable, document: dict[str, Any
     assert {"ErrorEnvelope", "ChatRequest", "ChatCompletion"} <= referred
 
 
+@of_both
+def test_no_two_shapes_have_one_name(table: RouteTable, document: dict[str, Any]) -> None:
+    """pydantic would write their modules into their names."""
+    del table
+    assert [name for name in document["components"]["schemas"] if "__" in name] == []
+
+
 def test_a_route_that_nobody_describes_is_an_error() -> None:
     table = RouteTable(Route("GET", "/status", Need.API), Route("GET", "/new", Need.API))
     with pytest.raises(KeyError, match="/new"):
