@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="run tests/browser too; it needs Chromium")
     parser.addoption("--story-seeds", type=int, default=1, help="draws of each way launchd goes wrong")
     parser.addoption("--all-mutations", action="store_true", help="remove each defence there is, in turn")
+    parser.addoption("--interleavings", type=int, default=100, help="of requests that share a model")
     # Those of tests/conformance: pytest must know them before it looks there.
     group = parser.getgroup("conformance", "the scenarios of tests/conformance")
     group.addoption("--seeds", type=int, default=10, help="how many seeds of the stand-in they run against")
