@@ -10,8 +10,9 @@ import pytest
 
 from tests.worker.processes import Worker, running_worker
 
-REFUSED_SECONDS = 6
-# What a stream or /livez may wait is some hundredths of a second; this allows for a busy test machine.
+# Two, and the start of a child; this allows for a busy test machine.
+REFUSED_SECONDS = 20
+# What a stream or /livez may wait is some hundredths of a second; likewise.
 PAUSE_SECONDS = 2.0
 ALTERNATIVES = [{"anyOf": [{"properties": {f"a{i}{j}": {}}} for j in range(4)]} for i in range(12)]
 REFUSED: dict[str, dict[str, Any]] = {

@@ -49,7 +49,7 @@ def fault_of(schema: Any) -> str | None:
 
 
 def _bytes_in(mask: bytes) -> set[int]:
-    return {byte for byte in range(128) if mask[byte >> 3] >> (byte & 7) & 1}
+    return {byte for byte in range(256) if mask[byte >> 3] >> (byte & 7) & 1}
 
 
 def _main() -> None:
