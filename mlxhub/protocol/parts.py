@@ -30,12 +30,32 @@ Part: TypeAlias = Reasoning | Content | FunctionCall
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """`text_bytes` need not be whole characters. `logprob` is natural, of all that could be sampled."""
+
+    text_bytes: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampledLogprob:
+    """`top`: the likeliest first, whether or not they were sampled."""
+
+    sampled: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
-    """The last parts of one answer, or all of them. `stop`: the stop text that ended it."""
+    """The last parts of one answer, or all of them, and what is told of their tokens.
+
+    `stop`: the stop text that ended it.
+    """
 
     parts: tuple[Part, ...]
     finish: Finish
     stop: str | None = None
+    logprobs: tuple[SampledLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,8 @@ class AnswerWriter(Protocol):
     def begin(self, usage: Usage) -> bytes:
         """Nothing where a keepalive has begun it."""
 
-    def part(self, row: int, part: Part) -> bytes: ...
+    def part(self, row: int, part: Part, logprobs: Sequence[SampledLogprob] = ()) -> bytes:
+        """`logprobs` of the tokens since those told last; only where the request asks for them."""
 
     def end(self, row: int, ending: Ending) -> bytes:
         """After `part` was called for all of its parts."""

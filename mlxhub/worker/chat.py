@@ -1,13 +1,13 @@
 """A chat answer, whatever API asks for it: from what the engine says to parts, streamed or whole."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.protocol.openai.chat import ChatRequest
-from mlxhub.protocol.parts import Answered, AnswerWriter, Ending, Usage
+from mlxhub.protocol.parts import Answered, AnswerWriter, Content, Ending, Part, SampledLogprob, Usage
 from mlxhub.worker.engines.engine import ChatPrompt, Finished, GenerationRequest, Piece
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.model_service import ModelService
@@ -31,7 +31,6 @@ def chat_wanted(
     chat: ChatRequest, settings: WorkerSettings, names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatWanted:
     """Other APIs' requests come as what OpenAI's would be, with their `names`. Raises InvalidRequest."""
-    chat.check_supported()
     options = chat.chat_template_kwargs
     thinking = None if options is None else options.enable_thinking
     prompt = ChatPrompt(
@@ -59,13 +58,13 @@ async def stream_answer(
             chunks: list[bytes] = []
             for delta in await generation.take():
                 match delta:
-                    case Piece(handle, text) if text:
+                    case Piece(handle, text, logprobs) if text or logprobs:
                         row = generation.row(handle)
-                        chunks += [writer.part(row, part) for part in readers[row].read(text)]
+                        chunks += _written(writer, row, readers[row].read(text), logprobs)
                     case Finished():
                         row = generation.row(delta.handle)
                         ending = readers[row].finish(delta.text, delta.reason, delta.stop)
-                        chunks += [writer.part(row, part) for part in ending.parts]
+                        chunks += _written(writer, row, ending.parts, delta.logprobs)
                         chunks.append(writer.end(row, ending))
             if chunks:
                 yield b"".join(chunks)
@@ -77,17 +76,29 @@ async def whole_answer(service: ModelService, wanted: ChatWanted) -> Answered:
     async with _generation(service, wanted) as generation:
         readers = _readers(generation, wanted)
         pieces: list[list[str]] = [[] for _ in readers]
+        told: list[list[SampledLogprob]] = [[] for _ in readers]
         rows: dict[int, Ending] = {}
         while generation.has_more:
             for delta in await generation.take():
                 match delta:
-                    case Piece(handle, text):
+                    case Piece(handle, text, logprobs):
                         pieces[generation.row(handle)].append(text)
+                        told[generation.row(handle)] += logprobs
                     case Finished(text=text):
                         row = generation.row(delta.handle)
                         said = "".join((*pieces[row], text))
-                        rows[row] = readers[row].finish(said, delta.reason, delta.stop)
+                        ending = readers[row].finish(said, delta.reason, delta.stop)
+                        rows[row] = replace(ending, logprobs=(*told[row], *delta.logprobs))
         return Answered([rows[row] for row in range(len(readers))], _usage(generation))
+
+
+def _written(
+    writer: AnswerWriter, row: int, parts: Sequence[Part], logprobs: Sequence[SampledLogprob]
+) -> list[bytes]:
+    if not logprobs:
+        return [writer.part(row, part) for part in parts]
+    *earlier, last = parts or [Content("")]
+    return [*(writer.part(row, part) for part in earlier), writer.part(row, last, logprobs)]
 
 
 @asynccontextmanager

@@ -46,7 +46,7 @@ CHATS: list[tuple[str, dict[str, object], str]] = [
     ("n of -1", {"n": -1}, "n"),
     ("n of 9", {"n": 9}, "n"),
     ("logprobs of -1", {"logprobs": -1}, "logprobs"),
-    ("logprobs", {"logprobs": True}, "logprobs"),
+    ("logprobs of 1", {"logprobs": 1}, "logprobs"),
     ("top_logprobs", {"top_logprobs": 10**6}, "top_logprobs"),
     ("top_logprobs of -1", {"top_logprobs": -1}, "top_logprobs"),
     ("max_tokens of 0", {"max_tokens": 0}, "max_tokens"),

@@ -76,7 +76,7 @@ def test_whole_answers_are_openais() -> None:
     assert answer.choices[0].message.content == "hi"
     assert answer.choices[1].message.content is None
     assert answer.choices[1].message.tool_calls is not None
-    text = whole_answer(HEADER, "text_completion", [text_choice(0, "hi", "length")], Usage(1, 2))
+    text = whole_answer(HEADER, "text_completion", [text_choice(0, "hi", (), "length")], Usage(1, 2))
     assert Completion.model_validate_json(text, strict=True).choices[0].finish_reason == "length"
 
 

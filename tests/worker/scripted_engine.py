@@ -54,7 +54,7 @@ class ScriptedEngine(FakeEngine):
         if self._rows[handle] > 0:
             return Piece(handle, piece)
         del self._rows[handle]
-        return Finished(handle, piece, self._reason, len(self._pieces), self._stop)
+        return Finished(handle, piece, self._reason, len(self._pieces), stop=self._stop)
 
 
 def play(

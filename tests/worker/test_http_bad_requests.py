@@ -46,7 +46,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.json_schema"),
     ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
     ({"response_format": {"type": "regex"}}, "response_format"),
-    ({"logprobs": True}, "logprobs"),
+    ({"logprobs": "yes"}, "logprobs"),
+    ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
     ({"top_logprobs": 3}, "top_logprobs"),
     ({"logit_bias": {"x": 1}}, "logit_bias"),
     ({"logit_bias": {"100000": 1}}, "logit_bias"),
@@ -92,7 +93,7 @@ def test_a_broken_body_is_400(worker: Worker, body: bytes) -> None:
         ({"prompt": {}}, "prompt"),
         ({"echo": True}, "echo"),
         ({"best_of": 3}, "best_of"),
-        ({"logprobs": 1}, "logprobs"),
+        ({"logprobs": 6}, "logprobs"),
     ],
 )
 def test_bad_completions_are_named(worker: Worker, change: dict[str, Any], param: str) -> None:

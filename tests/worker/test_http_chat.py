@@ -86,6 +86,48 @@ def test_the_beginning_of_a_prompt_that_was_read_before_is_told_and_counted(work
     assert 'mlxhub_prompt_cache_bytes{model="m"} ' in worker.http.get("/metrics").text
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_chat_tells_how_likely_each_token_was(worker: Worker, stream: bool) -> None:
+    options: dict[str, Any] = {"temperature": 1, "seed": 4, "max_tokens": 9, "logprobs": True}
+    answer = worker.openai.chat.completions.create(
+        model="m", messages=HELLO, top_logprobs=3, stream=stream, **options
+    )
+    choices = [chunk.choices[0] for chunk in answer] if stream else [answer.choices[0]]
+    told = [one for choice in choices if choice.logprobs for one in choice.logprobs.content or ()]
+    parts = [choice.delta.content if stream else choice.message.content for choice in choices]
+    assert len(told) == 9
+    assert b"".join(bytes(one.bytes or ()) for one in told).decode(errors="replace") == "".join(
+        part or "" for part in parts
+    )
+    for one in told:
+        assert one.logprob <= 0
+        assert len(one.top_logprobs) == 3
+        assert one.top_logprobs[0].logprob >= one.logprob
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_text_completions_tell_it_in_their_own_shape(worker: Worker, stream: bool) -> None:
+    answer = worker.openai.completions.create(
+        model="m", prompt="hello", temperature=0, max_tokens=7, logprobs=2, stream=stream
+    )
+    choices = [chunk.choices[0] for chunk in answer] if stream else [answer.choices[0]]
+    text = "".join(choice.text for choice in choices)
+    told = [choice.logprobs for choice in choices if choice.logprobs]
+    tokens = [token for one in told for token in one.tokens or ()]
+    offsets = [offset for one in told for offset in one.text_offset or ()]
+    likeliest = [top for one in told for top in one.top_logprobs or ()]
+    logprobs = [value for one in told for value in one.token_logprobs or ()]
+    assert len(tokens) == 7
+    assert [len("".join(tokens[:place])) for place in range(7)] == offsets
+    assert "".join(tokens).startswith(text[: len(tokens[0])])
+    assert [max(top.values()) for top in likeliest] == logprobs
+
+
+def test_nobody_gets_what_was_not_asked_for(worker: Worker) -> None:
+    for options in ({}, {"logprobs": False}, {"logprobs": None, "top_logprobs": 0}):
+        assert worker.chat(max_tokens=2, **options).json()["choices"][0]["logprobs"] is None
+
+
 def test_nulls_and_unknown_fields_are_nothing(worker: Worker) -> None:
     nulls = dict.fromkeys(
         ("temperature", "top_p", "stop", "n", "seed", "tools", "tool_choice", "logit_bias", "stream",

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 from mlx_lm.tokenizer_utils import SPMStreamingDetokenizer
 
+from mlxhub.protocol.parts import SampledLogprob
 from mlxhub.worker.engines.engine import (
     Finished,
     GenerationRequest,
     Piece,
-    SampledLogprob,
     SamplingOptions,
     TextPrompt,
 )

@@ -6,10 +6,22 @@ from typing import Any
 
 import msgspec
 
-from mlxhub.protocol.parts import Answered, Content, Ending, Finish, FunctionCall, Part, Reasoning, Usage
+from mlxhub.protocol.openai.logprobs import chat_logprobs, text_logprobs
+from mlxhub.protocol.parts import (
+    Answered,
+    Content,
+    Ending,
+    Finish,
+    FunctionCall,
+    Part,
+    Reasoning,
+    SampledLogprob,
+    Usage,
+)
 from mlxhub.protocol.sse import DONE, data_event
 
 encode = msgspec.json.encode
+_NULL = b"null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,32 +37,39 @@ class Header:
 
 
 class ChunkWriter:
-    """Chunks of one stream. The choice's own part is `"delta":{…}` for chat, `"text":"…"` for completions."""
+    """Chunks of one stream. The choice's own part is `"delta":{…}` for chat, `"text":"…"` for completions.
+
+    `logprobs` is JSON.
+    """
 
     def __init__(self, header: Header, kind: str, *, include_usage: bool) -> None:
         self._head = b"data: " + encode(header.as_json(kind))[:-1]
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
-    def content(self, row: int, text: str) -> bytes:
-        return self._choice(row, b'"delta":{"content":' + encode(text) + b"}")
+    def content(self, row: int, text: str, logprobs: bytes = _NULL) -> bytes:
+        return self._choice(row, b'"delta":{"content":' + encode(text) + b"}", logprobs)
 
-    def delta(self, row: int, delta: dict[str, Any], finish: Finish | None = None) -> bytes:
-        return self._choice(row, b'"delta":' + encode(delta), finish)
+    def delta(
+        self, row: int, delta: dict[str, Any], logprobs: bytes = _NULL, finish: Finish | None = None
+    ) -> bytes:
+        return self._choice(row, b'"delta":' + encode(delta), logprobs, finish)
 
-    def text(self, row: int, text: str, finish: Finish | None = None) -> bytes:
-        return self._choice(row, b'"text":' + encode(text), finish)
+    def text(self, row: int, text: str, logprobs: bytes = _NULL, finish: Finish | None = None) -> bytes:
+        return self._choice(row, b'"text":' + encode(text), logprobs, finish)
 
     def usage(self, usage: Usage) -> bytes:
         return self._head + b',"choices":[],"usage":' + encode(usage_json(usage)) + b"}\n\n"
 
-    def _choice(self, row: int, own: bytes, finish: Finish | None = None) -> bytes:
-        reason = b"null" if finish is None else encode(finish)
+    def _choice(self, row: int, own: bytes, logprobs: bytes, finish: Finish | None = None) -> bytes:
+        reason = _NULL if finish is None else encode(finish)
         return b"".join(
             (
                 self._head,
                 b',"choices":[{"index":%d,' % row,
                 own,
-                b',"logprobs":null,"finish_reason":',
+                b',"logprobs":',
+                logprobs,
+                b',"finish_reason":',
                 reason,
                 b"}]",
                 self._tail,
@@ -71,19 +90,20 @@ class ChatWriter:
         first = {"role": "assistant", "content": "", "refusal": None}
         return b"".join(self._chunks.delta(row, first) for row in range(len(self._calls)))
 
-    def part(self, row: int, part: Part) -> bytes:
+    def part(self, row: int, part: Part, logprobs: Sequence[SampledLogprob] = ()) -> bytes:
+        told = encode(chat_logprobs(logprobs)) if logprobs else _NULL
         match part:
             case Content(text):
-                return self._chunks.content(row, text)
+                return self._chunks.content(row, text, told)
             case Reasoning(text):
-                return self._chunks.delta(row, {"reasoning_content": text})
+                return self._chunks.delta(row, {"reasoning_content": text}, told)
             case FunctionCall():
                 index = self._calls[row]
                 self._calls[row] += 1
-                return self._chunks.delta(row, {"tool_calls": [{"index": index, **call_json(part)}]})
+                return self._chunks.delta(row, {"tool_calls": [{"index": index, **call_json(part)}]}, told)
 
     def end(self, row: int, ending: Ending) -> bytes:
-        return self._chunks.delta(row, {}, ending.finish)
+        return self._chunks.delta(row, {}, finish=ending.finish)
 
     def finish(self, usage: Usage) -> bytes:
         return self._chunks.usage(usage) + DONE if self._include_usage else DONE
@@ -107,11 +127,13 @@ def _chat_choice(row: int, ending: Ending) -> dict[str, Any]:
         message["reasoning_content"] = reasoning
     if calls:
         message["tool_calls"] = calls
-    return {"index": row, "message": message, "logprobs": None, "finish_reason": ending.finish}
+    logprobs = chat_logprobs(ending.logprobs) if ending.logprobs else None
+    return {"index": row, "message": message, "logprobs": logprobs, "finish_reason": ending.finish}
 
 
-def text_choice(row: int, text: str, finish: Finish) -> dict[str, Any]:
-    return {"index": row, "text": text, "logprobs": None, "finish_reason": finish}
+def text_choice(row: int, text: str, logprobs: Sequence[SampledLogprob], finish: Finish) -> dict[str, Any]:
+    told = text_logprobs(logprobs, 0) if logprobs else None
+    return {"index": row, "text": text, "logprobs": told, "finish_reason": finish}
 
 
 def whole_answer(header: Header, kind: str, choices: Sequence[dict[str, Any]], usage: Usage) -> bytes:

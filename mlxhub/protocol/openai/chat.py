@@ -21,6 +21,7 @@ MAX_MESSAGES = 4096
 MAX_PARTS = 4096
 MAX_TOOLS = 128
 MAX_NAME = 200
+MAX_TOP_LOGPROBS = 20
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -119,20 +120,24 @@ class ChatRequest(SamplingFields):
     tool_choice: Literal["none", "auto", "required"] | NamedTool | AllowedToolsChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
-    logprobs: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
-    top_logprobs: int | None = Field(None, json_schema_extra={"enum": [0, None]})
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(
+        None, ge=0, le=MAX_TOP_LOGPROBS, description="Needs `logprobs: true`, unless it is 0."
+    )
     chat_template_kwargs: ChatTemplateOptions | None = None
 
     @property
     def answer_limit(self) -> int | None:
         return self.max_completion_tokens or self.max_tokens
 
-    def check_supported(self) -> None:
-        """Raises InvalidRequest for what is valid at OpenAI's and cannot be done here."""
+    @property
+    def top_logprobs_wanted(self) -> int | None:
+        """As of GenerationRequest. Raises InvalidRequest."""
         if self.logprobs:
-            raise InvalidRequest("logprobs: not supported yet.", "logprobs")
+            return self.top_logprobs or 0
         if self.top_logprobs:
-            raise InvalidRequest("top_logprobs: not supported yet.", "top_logprobs")
+            raise InvalidRequest("top_logprobs: it needs `logprobs: true`.", "top_logprobs")
+        return None
 
     def template_messages(self) -> tuple[dict[str, Any], ...]:
         return tuple(_template_message(message, place) for place, message in enumerate(self.messages))

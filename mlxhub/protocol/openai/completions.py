@@ -8,6 +8,7 @@ from mlxhub.protocol.openai.sampling import SamplingFields, TokenId
 from mlxhub.refusals import InvalidRequest
 
 MAX_PROMPTS = 64
+MAX_LOGPROBS = 5
 
 Tokens = Annotated[list[TokenId], Field(min_length=1, fail_fast=True)]
 Text = Annotated[str, Field(min_length=1)]
@@ -24,7 +25,12 @@ class CompletionRequest(SamplingFields):
     echo: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
     suffix: str | None = Field(None, json_schema_extra={"enum": ["", None]})
     best_of: int | None = Field(None, ge=1, description="As `n`, or not at all.")
-    logprobs: int | None = Field(None, json_schema_extra={"enum": [None]})
+    logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
+
+    @property
+    def top_logprobs_wanted(self) -> int | None:
+        """As of GenerationRequest."""
+        return self.logprobs
 
     @property
     def prompts(self) -> list[str | list[int]]:
@@ -39,7 +45,6 @@ class CompletionRequest(SamplingFields):
             "echo": bool(self.echo),
             "suffix": bool(self.suffix),
             "best_of": self.best_of not in (None, self.answers),
-            "logprobs": self.logprobs is not None,
         }
         for name, is_wanted in refused.items():
             if is_wanted:

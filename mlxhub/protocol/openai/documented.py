@@ -47,10 +47,27 @@ class AssistantMessage(_Answered):
     tool_calls: list[AnsweredCall] = []
 
 
+class ToldToken(_Answered):
+    """`token` shows bytes that are no whole character as U+FFFD."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ToldSample(ToldToken):
+    top_logprobs: list[ToldToken]
+
+
+class ChatLogprobs(_Answered):
+    content: list[ToldSample]
+    refusal: None
+
+
 class ChatChoice(_Answered):
     index: int
     message: AssistantMessage
-    logprobs: None
+    logprobs: ChatLogprobs | None
     finish_reason: Finish
 
 
@@ -63,10 +80,17 @@ class ChatCompletion(_Answered):
     usage: TokenCounts
 
 
+class TextLogprobs(_Answered):
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
 class TextChoice(_Answered):
     index: int
     text: str
-    logprobs: None
+    logprobs: TextLogprobs | None
     finish_reason: Finish
 
 

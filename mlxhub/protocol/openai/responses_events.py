@@ -1,5 +1,6 @@
 """A response as typed events, built as bytes, since there is one per token."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ from mlxhub.protocol.openai.responses_answers import (
     reasoning_text,
     status_of,
 )
-from mlxhub.protocol.parts import Content, Ending, FunctionCall, Part, Reasoning, Usage
+from mlxhub.protocol.parts import Content, Ending, FunctionCall, Part, Reasoning, SampledLogprob, Usage
 from mlxhub.protocol.sse import typed_event
 
 encode = msgspec.json.encode
@@ -45,8 +46,8 @@ class ResponseWriter:
         del usage
         return b"" if self._begun else self._begin()
 
-    def part(self, row: int, part: Part) -> bytes:
-        del row
+    def part(self, row: int, part: Part, logprobs: Sequence[SampledLogprob] = ()) -> bytes:
+        del row, logprobs  # of these this API knows nothing
         match part:
             case FunctionCall():
                 return self._close("completed") + self._call(part)

@@ -81,5 +81,10 @@ class SamplingFields(Lenient):
         return None
 
     @property
+    def top_logprobs_wanted(self) -> int | None:
+        """As of GenerationRequest. Raises InvalidRequest."""
+        return None
+
+    @property
     def include_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)

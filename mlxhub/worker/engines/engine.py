@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from mlxhub.core.constraint import Constraint
 from mlxhub.errors import MlxhubError
+from mlxhub.protocol.parts import SampledLogprob
 
 Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -107,22 +108,6 @@ class Started:
 
     handle: int
     cached_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    """`text_bytes` need not be whole characters. `logprob` is natural, of all that could be sampled."""
-
-    text_bytes: bytes
-    logprob: float
-
-
-@dataclass(frozen=True, slots=True)
-class SampledLogprob:
-    """`top`: the likeliest first, whether or not they were sampled."""
-
-    sampled: TokenLogprob
-    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import mlx.core as mx
 import numpy as np
 
-from mlxhub.worker.engines.engine import SampledLogprob, TokenLogprob
+from mlxhub.protocol.parts import SampledLogprob, TokenLogprob
 
 # What cannot be sampled at all; JSON has no infinity.
 IMPOSSIBLE = -9999.0

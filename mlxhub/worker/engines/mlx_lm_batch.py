@@ -8,7 +8,8 @@ from typing import Any
 import mlx.core as mx
 
 from mlxhub.errors import MlxhubError
-from mlxhub.worker.engines.engine import FinishReason, PreparedRequest, SampledLogprob
+from mlxhub.protocol.parts import SampledLogprob
+from mlxhub.worker.engines.engine import FinishReason, PreparedRequest
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
 from mlxhub.worker.engines.logprobs import sampled_logprob
 from mlxhub.worker.engines.read_prompts import Read

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from loguru import logger
 
+from mlxhub.protocol.parts import SampledLogprob
 from mlxhub.refusals import GenerationFailed
 from mlxhub.worker.engines.engine import (
     Delta,
@@ -13,7 +14,6 @@ from mlxhub.worker.engines.engine import (
     FinishReason,
     Piece,
     PreparedRequest,
-    SampledLogprob,
 )
 from mlxhub.worker.output.stops import StopMatcher
 

@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mlxhub.protocol import sse
-from mlxhub.protocol.openai.answers import ChunkWriter, Header, text_choice, whole_answer
+from mlxhub.protocol.openai.answers import ChunkWriter, Header, encode, text_choice, whole_answer
 from mlxhub.protocol.openai.completions import CompletionRequest
-from mlxhub.protocol.parts import Usage
+from mlxhub.protocol.openai.logprobs import text_logprobs
+from mlxhub.protocol.parts import Finish, SampledLogprob, Usage
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.engines.engine import (
     Finished,
@@ -56,14 +57,16 @@ class CompletionRoute:
     ) -> AsyncGenerator[bytes, None]:
         writer = ChunkWriter(header, KIND, include_usage=asked.include_usage)
         async with self._service.generate(wanted, asked.answers) as generation:
+            rows = [_StreamedRow(row, writer) for row in range(len(generation.handles))]
             while generation.has_more:
                 chunks: list[bytes] = []
                 for delta in await generation.take():
                     match delta:
-                        case Piece(handle, text) if text:
-                            chunks.append(writer.text(generation.row(handle), text))
-                        case Finished(handle=handle, text=text, reason=reason):
-                            chunks.append(writer.text(generation.row(handle), text, reason.value))
+                        case Piece(handle, text, logprobs) if text or logprobs:
+                            chunks.append(rows[generation.row(handle)].chunk(text, logprobs))
+                        case Finished(handle=handle, text=text, reason=reason, logprobs=logprobs):
+                            row = rows[generation.row(handle)]
+                            chunks.append(row.chunk(text, logprobs, reason.value))
                 if chunks:
                     yield b"".join(chunks)
             if asked.include_usage:
@@ -75,20 +78,39 @@ class CompletionRoute:
     ) -> bytes:
         async with self._service.generate(wanted, asked.answers) as generation:
             texts: list[list[str]] = [[] for _ in generation.handles]
+            told: list[list[SampledLogprob]] = [[] for _ in generation.handles]
             reasons = [FinishReason.STOP for _ in generation.handles]
             while generation.has_more:
                 for delta in await generation.take():
                     match delta:
-                        case Piece(handle, text):
+                        case Piece(handle, text, logprobs):
                             texts[generation.row(handle)].append(text)
-                        case Finished(handle=handle, text=text, reason=reason):
+                            told[generation.row(handle)] += logprobs
+                        case Finished(handle=handle, text=text, reason=reason, logprobs=logprobs):
                             texts[generation.row(handle)].append(text)
+                            told[generation.row(handle)] += logprobs
                             reasons[generation.row(handle)] = reason
         choices = [
-            text_choice(row, "".join(text), reason.value)
-            for row, (text, reason) in enumerate(zip(texts, reasons, strict=True))
+            text_choice(row, "".join(text), logprobs, reason.value)
+            for row, (text, logprobs, reason) in enumerate(zip(texts, told, reasons, strict=True))
         ]
         return whole_answer(header, KIND, choices, _usage(generation, asked))
+
+
+class _StreamedRow:
+    """`text_offset` of a token counts from where the row's text began."""
+
+    def __init__(self, row: int, writer: ChunkWriter) -> None:
+        self._row = row
+        self._writer = writer
+        self._told_length = 0
+
+    def chunk(self, text: str, logprobs: Sequence[SampledLogprob], finish: Finish | None = None) -> bytes:
+        if not logprobs:
+            return self._writer.text(self._row, text, finish=finish)
+        told = text_logprobs(logprobs, self._told_length)
+        self._told_length += sum(map(len, told["tokens"]))
+        return self._writer.text(self._row, text, encode(told), finish)
 
 
 def _usage(generation: Generation, asked: CompletionRequest) -> Usage:

@@ -28,5 +28,6 @@ def generation_request(
         sampling,
         max_tokens or settings.max_tokens,
         fields.stops,
+        fields.top_logprobs_wanted,
         constraint=fields.constraint,
     )
