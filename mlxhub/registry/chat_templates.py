@@ -14,7 +14,7 @@ from mlxhub.registry.refused import DOWNLOAD_AGAIN, IntakeRefused
 START_SECONDS = 15.0
 # Of computing, which the program is held to by the kernel; a machine with other work takes longer for it.
 SECONDS = 2
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 15.0
 MEMORY_BYTES = 64_000_000
 MAX_CHARACTERS = 1_000_000
 _MAX_TEMPLATE_BYTES = 1_000_000

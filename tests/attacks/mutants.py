@@ -11,6 +11,10 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from tests.conftest import SEED
+
 ROOT = Path(__file__).parents[2]
 LISTS = Path(__file__).parent / "mutations"
 # A defence against what has no end may show its absence in that.
@@ -33,6 +37,11 @@ class Mutation:
 
 def read_mutations(name: str) -> list[Mutation]:
     return [Mutation(**entry) for entry in tomllib.loads((LISTS / f"{name}.toml").read_text())["mutation"]]
+
+
+def chosen_of(listed: list[Mutation], every: int, config: pytest.Config) -> list[Mutation]:
+    """Those of this run: all with --all-mutations, else one of so many, other ones with another seed."""
+    return listed if config.getoption("--all-mutations") else listed[int(SEED) % every :: every]
 
 
 class Mutant:

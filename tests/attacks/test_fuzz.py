@@ -21,7 +21,7 @@ from tests.attacks.mutated_requests import Mutations, good_requests
 from tests.attacks.place import CHAT, COMPLETIONS, Place
 from tests.stories.conftest import LiveHub, make_hub
 
-REQUESTS = int(os.environ.get("MLXHUB_FUZZ_REQUESTS", "100000"))
+REQUESTS = int(os.environ.get("MLXHUB_FUZZ_REQUESTS", "20000"))
 SEED = int(os.environ.get("MLXHUB_FUZZ_SEED", "1"))
 LANES = 12
 GROWTH_BYTES = 50_000_000

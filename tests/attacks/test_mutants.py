@@ -1,23 +1,19 @@
 """Remove one defence, and a named test fails.
 
-There are many; each run takes some of those that need a process of their own, other ones each time.
-`--all-mutations` takes them all.
+There are many; each run takes some, other ones each time. `--all-mutations` takes them all.
 """
 
 import pytest
 
-from tests.attacks.mutants import Mutant, Mutation, read_mutations
-from tests.conftest import SEED
+from tests.attacks.mutants import Mutant, Mutation, chosen_of, read_mutations
 
 EVERY = 8
 LISTED = [*read_mutations("models"), *read_mutations("outbound")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "mutation" not in metafunc.fixturenames:
-        return
-    chosen = LISTED if metafunc.config.getoption("--all-mutations") else LISTED[int(SEED) % EVERY :: EVERY]
-    metafunc.parametrize("mutation", chosen, ids=str)
+    if "mutation" in metafunc.fixturenames:
+        metafunc.parametrize("mutation", chosen_of(LISTED, EVERY, metafunc.config), ids=str)
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,7 @@ CONVERSATIONS: dict[str, tuple[list[Any], list[Any]]] = {
         [{"role": "user", "content": [text("a"), text("b")]}],
         [{"role": "user", "content": "a\nb"}],
     ),
+    "nothing": ([{"role": "user", "content": []}], [{"role": "user", "content": ""}]),
     "a word of the system between them": (
         [USER, {"role": "system", "content": [text("a"), text("b")]}, USER],
         [

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.conftest import SEED
 from tests.stories.conftest import LiveHub
 
 MODELS = (
@@ -17,6 +18,8 @@ MODELS = (
 )
 # Of the steps, each to a test of its own: they take a while, and may be taken side by side.
 SHARES = 4
+# Half of them in each run, other ones with another seed.
+SHARES_OF_A_RUN = (int(SEED) % SHARES, (int(SEED) + 2) % SHARES)
 # Each changes what the next run finds: a file in its place or gone, a job loaded, unloaded or started.
 KILLED = """
 import os, signal, sys
@@ -85,7 +88,7 @@ def assert_healthy(hub: LiveHub) -> None:
     assert status["warnings"] == []
 
 
-@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("share", SHARES_OF_A_RUN)
 def test_an_install_that_is_killed_anywhere_is_repaired_by_the_next(hub: LiveHub, share: int) -> None:
     hub.write(*MODELS)
     steps = share
@@ -111,18 +114,18 @@ def test_an_apply_that_is_killed_anywhere_is_repaired_by_the_next(hub: LiveHub) 
     hub.write(*MODELS)
     with quick_supervisor(hub):
         hub.ok("install")
-        steps = 0
+        steps = int(SEED) % 2
         killed = True
         while killed:
             hub.write(
                 *(model.replace("}", f", queue_size: {steps + 1}}}") for model in MODELS),
-                log_level=LEVELS[steps % 2],
+                log_level=LEVELS[steps // 2 % 2],
             )
             killed = install_killed_after(hub, steps)
             if killed:
                 hub.ok("install")
             assert_healthy(hub)
-            steps += 1
+            steps += 2
         assert "Nothing to do" in hub.ok("plan")
         hub.ok("uninstall")
     assert hub.processes() == []

@@ -108,6 +108,8 @@ def _assistant(blocks: Sequence[Any]) -> dict[str, Any]:
 
 def _user(blocks: Sequence[Any]) -> Iterator[dict[str, Any]]:
     """Results and texts in their order; each result is a message of its own."""
+    if not blocks:
+        yield {"role": "user", "content": ""}
     for is_result, some in groupby(blocks, key=lambda block: isinstance(block, ToolResultBlock)):
         if is_result:
             for block in some:
