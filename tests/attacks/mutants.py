@@ -18,7 +18,7 @@ from tests.conftest import SEED
 ROOT = Path(__file__).parents[2]
 LISTS = Path(__file__).parent / "mutations"
 # A defence against what has no end may show its absence in that.
-SECONDS = 60
+SECONDS = 45
 FAILED = 1
 
 
