@@ -16,10 +16,10 @@ MODELS = (
     "{name: eager, model_path: 'builtin:demo'}",
     "{name: lazy, model_path: 'builtin:demo', default: false}",
 )
-# Of the steps, each to a test of its own: they take a while, and may be taken side by side.
+# Of the steps, since all of them take minutes.
 SHARES = 4
-# Half of them in each run, other ones with another seed.
-SHARES_OF_A_RUN = (int(SEED) % SHARES, (int(SEED) + 2) % SHARES)
+# One of them in each run, another one with another seed.
+SHARE = int(SEED) % SHARES
 # Each changes what the next run finds: a file in its place or gone, a job loaded, unloaded or started.
 KILLED = """
 import os, signal, sys
@@ -88,10 +88,9 @@ def assert_healthy(hub: LiveHub) -> None:
     assert status["warnings"] == []
 
 
-@pytest.mark.parametrize("share", SHARES_OF_A_RUN)
-def test_an_install_that_is_killed_anywhere_is_repaired_by_the_next(hub: LiveHub, share: int) -> None:
+def test_an_install_that_is_killed_anywhere_is_repaired_by_the_next(hub: LiveHub) -> None:
     hub.write(*MODELS)
-    steps = share
+    steps = SHARE
     killed = True
     while killed:
         with quick_supervisor(hub):
