@@ -33,7 +33,7 @@ class Hit(Generic[T]):
 class PromptCache(Generic[T]):
     """The least recently used go first, beyond a number of entries or of bytes.
 
-    A list, not a tree of tokens: there are few entries, numpy compares a hundred thousand tokens in 50 µs,
+    A list, not a tree of tokens: there are few entries, numpy compares a hundred thousand tokens in 30 µs,
     and a tree of Python's objects takes two hundred bytes for each of them that nobody counts.
     """
 
@@ -41,6 +41,7 @@ class PromptCache(Generic[T]):
         self._most_entries = most_entries
         self._most_bytes = most_bytes
         self._entries: list[Kept[T]] = []  # the one used last comes last
+        self.used_bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -49,10 +50,6 @@ class PromptCache(Generic[T]):
     def entries(self) -> Sequence[Kept[T]]:
         """The one used last comes last."""
         return self._entries
-
-    @property
-    def used_bytes(self) -> int:
-        return sum(map(_size, self._entries))
 
     def find(self, tokens: Sequence[int]) -> Hit[T] | None:
         """What spares most of them. The last is never spared: from it the engine samples the first token."""
@@ -71,11 +68,9 @@ class PromptCache(Generic[T]):
             return
         self._entries = [entry for entry in self._entries if not _covers(kept, entry)]
         self._entries.append(kept)
+        self.used_bytes = sum(map(_size, self._entries))
         while len(self._entries) > self._most_entries or self.used_bytes > self._most_bytes:
-            del self._entries[0]
-
-    def clear(self) -> None:
-        self._entries.clear()
+            self.used_bytes -= _size(self._entries.pop(0))
 
 
 def as_tokens(tokens: Sequence[int]) -> Tokens:
