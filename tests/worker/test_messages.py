@@ -1,15 +1,13 @@
 """Anthropic's client asks a worker with the real demo model."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import httpx
 import pytest
 
 from tests.events import kinds, typed_events
-from tests.eventually import eventually
+from tests.worker.leaving import require_freed_row
 from tests.worker.processes import Worker, running_worker
 
 STORY = "tell me a long story"
@@ -231,17 +229,7 @@ def test_errors_are_those_of_anthropics_client(client: anthropic.Anthropic) -> N
         client.messages.create(model="m", max_tokens=5, messages=says("ping " * 5000))
 
 
-def test_a_client_that_leaves_frees_its_row(demo: Worker) -> None:
-    async def leave(stream: bool) -> None:
-        body = {"model": "m", "max_tokens": 8000, "messages": says(STORY), "stream": stream, **GREEDY}
-        async with httpx.AsyncClient(base_url=demo.url, timeout=20) as http:
-            asking = asyncio.ensure_future(http.post("/v1/messages", json=body))
-            await asyncio.to_thread(eventually, lambda: demo.status().batch.rows == 1)
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-
-    for stream in (True, False):
-        before = demo.status().counters.cancelled
-        asyncio.run(leave(stream))
-        eventually(lambda: demo.status().in_flight == 0 and demo.status().batch.rows == 0, 3)
-        assert demo.status().counters.cancelled == before + 1
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_frees_its_row(demo: Worker, stream: bool) -> None:
+    body = {"model": "m", "max_tokens": 8000, "messages": says(STORY), "stream": stream, **GREEDY}
+    require_freed_row(demo, "/v1/messages", body)

@@ -1,17 +1,15 @@
 """OpenAI's client asks a worker with the real demo model by the Responses API."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai.types.responses import Response
 
 from tests.events import kinds, typed_events
-from tests.eventually import eventually
+from tests.worker.leaving import require_freed_row
 from tests.worker.processes import Worker, running_worker
 
 STORY = "tell me a long story"
@@ -213,17 +211,7 @@ def test_responses_that_were_not_kept_are_said_not_to_be(client: openai.OpenAI) 
         client.responses.create(model="nobody", input="ping")
 
 
-def test_a_client_that_leaves_frees_its_row(demo: Worker) -> None:
-    async def leave(stream: bool) -> None:
-        body = {"model": "m", "input": STORY, "stream": stream, "temperature": 0}
-        async with httpx.AsyncClient(base_url=demo.url, timeout=20) as http:
-            asking = asyncio.ensure_future(http.post("/v1/responses", json=body))
-            await asyncio.to_thread(eventually, lambda: demo.status().batch.rows == 1)
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-
-    for stream in (True, False):
-        before = demo.status().counters.cancelled
-        asyncio.run(leave(stream))
-        eventually(lambda: demo.status().in_flight == 0 and demo.status().batch.rows == 0, 3)
-        assert demo.status().counters.cancelled == before + 1
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_frees_its_row(demo: Worker, stream: bool) -> None:
+    body = {"model": "m", "input": STORY, "stream": stream, "temperature": 0}
+    require_freed_row(demo, "/v1/responses", body)
