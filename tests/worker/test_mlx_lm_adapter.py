@@ -1,6 +1,7 @@
 """What mlxhub relies on in mlx-lm, checked against the installed one."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from mlxhub.worker.engines.engine import (
     PreparedRequest,
     SamplingOptions,
 )
+from mlxhub.worker.engines.lone_row import LoneRow
 from mlxhub.worker.engines.mlx_lm_adapter import TextModel, load_text_model
 from mlxhub.worker.engines.mlx_lm_api import check_api
+from mlxhub.worker.engines.mlx_lm_batch import Batch
+from mlxhub.worker.engines.rows import Rows
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
 
 
@@ -35,26 +39,37 @@ def test_an_mlx_lm_that_lacks_what_is_called_is_refused_by_name(monkeypatch: pyt
         check_api()
 
 
-def test_a_batch_says_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(model: TextModel) -> None:
-    batch = model.new_batch(4, prefill_step=4)
+def new_batch(model: TextModel) -> Rows:
+    return Batch(model.decodable(prefill_step=4), 4)
+
+
+def new_lone_row(model: TextModel) -> Rows:
+    return LoneRow(model.decodable(prefill_step=4))
+
+
+@pytest.mark.parametrize("new_rows", [new_batch, new_lone_row])
+def test_rows_say_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(
+    model: TextModel, new_rows: Callable[[TextModel], Rows]
+) -> None:
+    rows = new_rows(model)
     prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)))
-    uid = batch.insert(PreparedRequest(tuple(prompt), 50, SamplingOptions()))
+    rows.insert(model.new_row(5, PreparedRequest(tuple(prompt), 50, SamplingOptions())))
     detokenizer = model.new_detokenizer()
     was_ready, said = False, []
     while True:
-        step = batch.next()
+        step = rows.next()
         assert was_ready or not step.sampled
-        was_ready = was_ready or step.ready == [uid]
+        was_ready = was_ready or step.ready == [5]
         said += step.sampled
         if said and said[-1].reason:
             break
     for token in said[:-1]:
-        assert (token.uid, token.reason) == (uid, None)
+        assert (token.handle, token.reason) == (5, None)
         detokenizer.add_token(token.token)
     detokenizer.finalize()
     assert detokenizer.last_segment == PONG
     assert said[-1].reason is FinishReason.STOP
-    batch.close()
+    rows.close()
 
 
 def test_the_model_says_what_it_is(model: TextModel) -> None:

@@ -165,7 +165,7 @@ def test_an_exception_in_a_step_fails_its_batch_and_nothing_else(
     submit(engine, 0, request("a", max_tokens=100))
     submit(engine, 1, request("b", max_tokens=100))
     engine.step()
-    broken = engine._batch
+    broken = engine._decoding
     assert broken is not None
     monkeypatch.setattr(broken, "next", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
-from mlx_lm.generate import BatchGenerator
 from mlx_lm.utils import load
 
 from mlxhub.refusals import InvalidRequest
@@ -23,10 +22,12 @@ from mlxhub.worker.engines.engine import (
     ToolParser,
 )
 from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
+from mlxhub.worker.engines.guarded_processors import GuardedProcessors
+from mlxhub.worker.engines.lone_or_batch import LoneOrBatch
 from mlxhub.worker.engines.mlx_lm_api import check_api
-from mlxhub.worker.engines.mlx_lm_batch import Batch
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
-from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
+from mlxhub.worker.engines.rows import Decodable, Row, Rows
+from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
 from mlxhub.worker.engines.text_row import Detokenizer
 from mlxhub.worker.engines.token_bytes import TokenBytes
 
@@ -111,15 +112,27 @@ class TextModel:
             )
         )
 
-    def new_batch(self, max_rows: int, prefill_step: int) -> Batch:
-        generator = BatchGenerator(
-            self._model,
-            stop_tokens=[[token] for token in self._tokenizer.eos_token_ids],
-            completion_batch_size=max_rows,
-            prefill_batch_size=max_rows,
-            prefill_step_size=prefill_step,
+    def new_rows(self, max_rows: int, prefill_step: int) -> Rows:
+        return LoneOrBatch(self.decodable(prefill_step), max_rows)
+
+    def decodable(self, prefill_step: int) -> Decodable:
+        return Decodable(
+            self._model, frozenset(self._tokenizer.eos_token_ids), self._text_bytes, prefill_step
         )
-        return Batch(generator, self._samplers, self._text_bytes)
+
+    def new_row(self, handle: int, request: PreparedRequest) -> Row:
+        chain = processors(request.sampling, len(request.tokens))
+        if request.grammar is not None:
+            chain.append(request.grammar.new_processor())
+        return Row(
+            handle,
+            request.tokens,
+            request.max_tokens,
+            self._samplers.sampler(request.sampling),
+            GuardedProcessors(chain) if chain else None,
+            request.top_logprobs,
+            request.boundaries,
+        )
 
     def new_detokenizer(self) -> Detokenizer:
         detokenizer: Detokenizer = self._tokenizer.detokenizer

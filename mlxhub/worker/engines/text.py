@@ -32,8 +32,8 @@ from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
     from mlxhub.worker.engines.mlx_lm_adapter import TextModel
-    from mlxhub.worker.engines.mlx_lm_batch import Batch, SampledToken
     from mlxhub.worker.engines.read_prompts import ReadPrompts
+    from mlxhub.worker.engines.rows import Rows, SampledToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class TextEngine:
     def __init__(self, options: TextEngineOptions) -> None:
         self._options = options
         self._model: TextModel | None = None
-        self._batch: Batch | None = None
+        self._decoding: Rows | None = None
         self._read: ReadPrompts | None = None
         self._context_length = 0
         self._waiting: deque[tuple[int, PreparedRequest]] = deque()
@@ -95,7 +95,7 @@ class TextEngine:
             release_memory,
         )
 
-        self._close_batch()
+        self._close_rows()
         self._waiting.clear()
         self._model = self._read = None
         finish_device_work()
@@ -145,34 +145,33 @@ class TextEngine:
 
     def cancel(self, handle: int) -> None:
         self._waiting = deque(entry for entry in self._waiting if entry[0] != handle)
-        self._remove([uid for uid, row in self._rows.items() if row.handle == handle])
+        self._remove([handle] if handle in self._rows else [])
 
     def step(self) -> list[Delta]:
         deltas: list[Delta] = self._admit()
         if not self._rows:
             return deltas
-        assert self._batch is not None
-        step = self._batch.next()
-        for uid in step.ready:
-            self._rows[uid].decoding = True
+        assert self._decoding is not None
+        step = self._decoding.next()
+        for handle in step.ready:
+            self._rows[handle].decoding = True
         # Of the others what they read is kept at their end, and serves for every beginning of it.
-        self._keep_read([uid for uid in step.at_boundary if self._rows[uid].has_boundaries])
+        self._keep_read([handle for handle in step.at_boundary if self._rows[handle].has_boundaries])
         over: list[int] = []
         for sampled in step.sampled:
-            row = self._rows[sampled.uid]
-            delta = _advanced(row, sampled)
+            delta = _advanced(self._rows[sampled.handle], sampled)
             deltas.append(delta)
             if sampled.read is not None and self._read is not None:
                 self._read.keep(sampled.read)
-                del self._rows[sampled.uid]
+                del self._rows[sampled.handle]
             elif not isinstance(delta, Piece):
-                over.append(sampled.uid)
+                over.append(sampled.handle)
         self._remove(over)
         return deltas
 
     def fail_all(self, error: MlxhubError) -> list[Delta]:
         failed: list[Delta] = [Failed(row.handle, error) for row in self._rows.values()]
-        self._close_batch()
+        self._close_rows()
         return failed
 
     @property
@@ -192,21 +191,23 @@ class TextEngine:
         while self._waiting and len(self._rows) < self._options.max_concurrency and self._prefill_has_room():
             handle, request = self._waiting.popleft()
             assert self._model is not None
-            if self._batch is None:
-                self._batch = self._model.new_batch(self._options.max_concurrency, self._options.prefill_step)
+            if self._decoding is None:
+                self._decoding = self._model.new_rows(
+                    self._options.max_concurrency, self._options.prefill_step
+                )
             assert self._read is not None
             known = self._read.find(request.tokens)
             cached = 0 if known is None else len(known.tokens)
             row = TextRow(handle, request, self._model.new_detokenizer(), len(request.tokens) - cached)
             try:
-                uid = self._batch.insert(request, known)
+                self._decoding.insert(self._model.new_row(handle, request), known)
             except Exception:  # noqa: BLE001 - one request's fault must not reach the others
-                logger.exception("The batch refused a request")
+                logger.exception("The engine refused a request")
                 deltas.append(
                     Failed(handle, GenerationFailed("the engine refused the request; see the log."))
                 )
                 continue
-            self._rows[uid] = row
+            self._rows[handle] = row
             deltas.append(Started(handle, cached))
         self._peak_rows = max(self._peak_rows, len(self._rows))
         return deltas
@@ -221,24 +222,24 @@ class TextEngine:
         longest = max(min(length, self._options.prefill_step) for length in (*lengths, len(coming.tokens)))
         return not lengths or (len(lengths) + 1) * longest <= 2 * self._options.prefill_step
 
-    def _remove(self, uids: list[int]) -> None:
+    def _remove(self, handles: list[int]) -> None:
         """What they have read by now is kept: a client that left may ask again."""
-        self._keep_read(uids)
-        for uid in uids:
-            del self._rows[uid]
-        if uids and self._batch is not None:
-            self._batch.remove(uids)
+        self._keep_read(handles)
+        for handle in handles:
+            del self._rows[handle]
+        if handles and self._decoding is not None:
+            self._decoding.remove(handles)
 
-    def _keep_read(self, uids: list[int]) -> None:
-        if uids and self._batch is not None and self._read is not None:
-            for read in self._batch.read(uids).values():
+    def _keep_read(self, handles: list[int]) -> None:
+        if handles and self._decoding is not None and self._read is not None:
+            for read in self._decoding.read(handles).values():
                 self._read.keep(read)
 
-    def _close_batch(self) -> None:
-        batch, self._batch = self._batch, None
+    def _close_rows(self) -> None:
+        decoding, self._decoding = self._decoding, None
         self._rows.clear()
-        if batch is not None:
-            batch.close()
+        if decoding is not None:
+            decoding.close()
 
 
 def _encode(model: TextModel, prompt: Prompt) -> list[int]:

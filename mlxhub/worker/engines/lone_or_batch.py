@@ -1,0 +1,61 @@
+"""A row that is alone decodes without a batch, until another joins it."""
+
+from collections.abc import Sequence
+
+from mlxhub.worker.engines.lone_row import LoneRow
+from mlxhub.worker.engines.mlx_lm_batch import Batch
+from mlxhub.worker.engines.read_prompts import Read
+from mlxhub.worker.engines.rows import Decodable, Row, Step
+
+
+class LoneOrBatch:
+    """Rows, in a batch where there are several: a batch of one is slower by 10 % on a CPU, 30 % on a GPU.
+
+    Whoever joins begins to read a step later than the row that was alone is in the batch: while both have
+    not begun there, memory would be taken for the longer of them twice, and copied.
+    """
+
+    def __init__(self, decodable: Decodable, max_rows: int) -> None:
+        self._lone = LoneRow(decodable)
+        self._batch = Batch(decodable, max_rows)
+        self._joining: dict[int, tuple[Row, Read | None]] = {}
+
+    def insert(self, row: Row, known: Read | None = None) -> None:
+        if len(self._lone):
+            self._joining[row.handle] = (row, known)
+        elif len(self._batch):
+            self._batch.insert(row, known)
+        else:
+            self._lone.insert(row, known)
+
+    def next(self) -> Step:
+        if not len(self._lone):
+            return self._batch.next()
+        if not self._joining:
+            return self._lone.next()
+        told, rest = self._lone.hand_over()
+        step = Step()
+        if rest is not None:
+            self._batch.insert(*rest)
+            step = self._batch.next()
+        self._let_join()
+        return step if told is None else Step(step.ready, step.at_boundary, [told, *step.sampled])
+
+    def read(self, handles: Sequence[int]) -> dict[int, Read]:
+        return self._lone.read(handles) | self._batch.read(handles)
+
+    def remove(self, handles: Sequence[int]) -> None:
+        for handle in handles:
+            self._joining.pop(handle, None)
+        self._lone.remove(handles)
+        self._batch.remove(handles)
+
+    def close(self) -> None:
+        self._joining.clear()
+        self._batch.close()
+        self._lone.close()
+
+    def _let_join(self) -> None:
+        joining, self._joining = self._joining, {}
+        for row, known in joining.values():
+            self.insert(row, known)
