@@ -9,7 +9,7 @@ from xml.parsers.expat import ExpatError
 
 from mlxhub.core.config import WORKER_INFIX, HubConfig, ModelConfig, RunRecords, WorkerSettings
 from mlxhub.core.lifecycle import STOP_SECONDS
-from mlxhub.core.paths import Paths, model_location
+from mlxhub.core.paths import Paths, file_location, model_location
 
 GENERATION_OPTION = "--generation"
 # What stands for a generation where no plist started the program.
@@ -119,9 +119,9 @@ def worker_settings(
     options = model.model_dump(exclude={"port", "default", "log_level"})
     return WorkerSettings.model_validate(
         options
+        | _locations(model, base=paths.config.parent, home=home)
         | {
             "port": port,
-            "model_path": model_location(model.model_path, home=home, base=paths.config.parent),
             "log_level": model.log_level or config.log_level,
             "log_file": str(paths.log(model.name)),
             "api_key": config.api_key,
@@ -133,6 +133,15 @@ def worker_settings(
             ),
         }
     )
+
+
+def _locations(model: ModelConfig, *, base: Path, home: Path) -> dict[str, str]:
+    """All places that it names, as absolute paths."""
+    models = {"model_path": model.model_path, "draft_model": model.draft_model}
+    files = {"adapter_path": model.adapter_path, "chat_template_file": model.chat_template_file}
+    return {
+        key: model_location(named, home=home, base=base) for key, named in models.items() if named is not None
+    } | {key: file_location(named, home=home, base=base) for key, named in files.items() if named is not None}
 
 
 def render(spec: AgentSpec) -> RenderedAgent:

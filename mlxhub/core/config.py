@@ -23,6 +23,12 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 ApiKey = Literal["optional", "required"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
+# The formats of calls that mlx-lm has parsers for.
+ToolCallParser = Literal[
+    "function_gemma", "gemma4", "glm47", "json_tools", "kimi_k2", "kimi_k3", "laguna", "longcat", "minicpm5",
+    "minimax_m2", "mistral", "muse_spark", "pythonic", "qwen3_coder",
+]  # fmt: skip
+ReasoningParser = Literal["none", "think", "deepseek_r1"]
 
 
 class _Strict(BaseModel):
@@ -68,6 +74,23 @@ class EngineOptions(_Strict):
         PromptCacheLimits(), description="What is kept of prompts, for those that begin alike."
     )
     prefill_step: int = Field(512, ge=16, le=16_384, description="Prompt tokens taken in one step.")
+    kv_bits: Literal[2, 4, 8] | None = Field(
+        None, description="Bits of each number in what a prompt leaves in memory; null: as computed."
+    )
+    draft_model: str | None = Field(
+        None, min_length=1, description="A smaller model of the same vocabulary that guesses ahead."
+    )
+    draft_tokens: int = Field(3, ge=1, le=16, description="How many tokens it guesses at a time.")
+    adapter_path: str | None = Field(None, min_length=1, description="Directory of a LoRA adapter.")
+    chat_template_file: str | None = Field(
+        None, min_length=1, description="A jinja file to use instead of the model's own chat template."
+    )
+    tool_call_parser: ToolCallParser | None = Field(
+        None, description="How the model writes calls; null: as its chat template suggests."
+    )
+    reasoning_parser: ReasoningParser | None = Field(
+        None, description="How the model marks its thinking; null: as its vocabulary suggests."
+    )
     trust_remote_code: bool = Field(False, description="Run code that the model brings, as you.")
 
     @field_validator("name")

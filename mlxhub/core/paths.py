@@ -137,6 +137,11 @@ def expand_home(path: str, home: Path) -> Path:
     )
 
 
+def file_location(path: str, *, home: Path, base: Path) -> str:
+    """An absolute path; what does not begin with `/` or `~` is relative to `base`, where hub.yaml lies."""
+    return str(expand_home(path, home) if path.startswith("~") else base / path)
+
+
 def model_location(model_path: str, *, home: Path, base: Path) -> str:
     """An absolute path for what looks like one (`/`, `~`, `.`; relative to `base`, where hub.yaml lies).
 

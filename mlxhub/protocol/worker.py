@@ -6,11 +6,15 @@ from mlxhub.core.lifecycle import ModelState
 
 
 class BatchStatus(BaseModel):
-    """Rows decoding together now, the most there may be, and the most there were since the load."""
+    """Rows decoding together now, the most there may be, and the most there were since the load.
+
+    `one_at_a_time`: why the model that is loaded cannot decode several together.
+    """
 
     rows: int
     max_rows: int
     peak_rows: int
+    one_at_a_time: str | None = None
 
 
 class PromptCacheStatus(BaseModel):

@@ -17,7 +17,7 @@ SECONDS = 2
 WAIT_SECONDS = 15.0
 MEMORY_BYTES = 64_000_000
 MAX_CHARACTERS = 1_000_000
-_MAX_TEMPLATE_BYTES = 1_000_000
+MAX_TEMPLATE_BYTES = 1_000_000
 _VERDICT_BYTES = 100_000
 _PROGRAM = (sys.executable, "-I", "-m", "mlxhub.registry.template_rendering")
 # It gets no key and no token: what a Python needs to start on some systems, and no more.
@@ -30,7 +30,7 @@ def templates_in(files: Sequence[ModelFile], settings: Mapping[str, Mapping[str,
     for file in files:
         extra = file.key.startswith("additional_chat_templates/") and file.key.endswith(".jinja")
         if file.key == "chat_template.jinja" or extra:
-            found[file.name] = read_text(file, _MAX_TEMPLATE_BYTES)
+            found[file.name] = read_text(file, MAX_TEMPLATE_BYTES)
     for name, said in settings.items():
         found |= _within(name, said.get("chat_template"))
     return found

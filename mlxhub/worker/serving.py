@@ -56,5 +56,12 @@ def _engine(settings: WorkerSettings) -> TextEngine:
             trust_remote_code=settings.trust_remote_code,
             kept_prompts=settings.prompt_cache.entries,
             kept_bytes=settings.prompt_cache.bytes,
+            kv_bits=settings.kv_bits,
+            draft_model=settings.draft_model,
+            draft_tokens=settings.draft_tokens,
+            adapter_path=settings.adapter_path,
+            chat_template_file=settings.chat_template_file,
+            tool_call_parser=settings.tool_call_parser,
+            reasoning_parser=settings.reasoning_parser,
         )
     )

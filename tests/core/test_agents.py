@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub.core.agents import RenderedAgent, Runtime, render_hub
+from mlxhub.core.agents import RenderedAgent, Runtime, render_hub, worker_settings
 from mlxhub.core.config import HubConfig, parse_config
 from mlxhub.core.paths import Paths
 from mlxhub.core.ports import assign_ports
@@ -117,3 +117,17 @@ def test_homes_and_relative_paths_are_expanded(example: HubConfig) -> None:
     plist = plistlib.loads(agents_of(example)["io.mlxhub.worker.coder"].plist)
     assert "/Users/ann/models/coder" in plist["ProgramArguments"][-3]
     assert all("~" not in argument for argument in plist["ProgramArguments"])
+
+
+def test_all_that_a_model_names_becomes_an_absolute_path() -> None:
+    config = parse_config(
+        "models:\n  - name: a\n    model_path: ./a\n    draft_model: ~/small\n    adapter_path: lora\n"
+        "    chat_template_file: ../mine.jinja\n  - {name: b, model_path: org/repo, draft_model: org/small}\n"
+    )
+    settings = [worker_settings(config, model, 9000, PATHS, HOME) for model in config.models]
+    assert settings[0].model_path == str(PATHS.config.parent / "a")
+    assert settings[0].draft_model == str(HOME / "small")
+    assert settings[0].adapter_path == str(PATHS.config.parent / "lora")
+    assert settings[0].chat_template_file == str(PATHS.config.parent / "../mine.jinja")
+    assert (settings[1].model_path, settings[1].draft_model) == ("org/repo", "org/small")
+    assert settings[1].adapter_path is None

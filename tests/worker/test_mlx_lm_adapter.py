@@ -8,7 +8,8 @@ import pytest
 
 from mlxhub.demo import model_directory
 from mlxhub.demo.golden import PONG
-from mlxhub.worker.engines import mlx_lm_adapter, mlx_lm_api
+from mlxhub.worker.engines import mlx_lm_api, mlx_lm_loading
+from mlxhub.worker.engines.checkpoint import LoadOptions
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
     FinishReason,
@@ -16,17 +17,16 @@ from mlxhub.worker.engines.engine import (
     PreparedRequest,
     SamplingOptions,
 )
-from mlxhub.worker.engines.lone_row import LoneRow
-from mlxhub.worker.engines.mlx_lm_adapter import TextModel, load_text_model
+from mlxhub.worker.engines.mlx_lm_adapter import TextModel
 from mlxhub.worker.engines.mlx_lm_api import check_api
-from mlxhub.worker.engines.mlx_lm_batch import Batch
+from mlxhub.worker.engines.mlx_lm_loading import load_text_model
 from mlxhub.worker.engines.rows import Rows
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
 
 
 @pytest.fixture(scope="module")
 def model() -> TextModel:
-    return load_text_model(model_directory())
+    return load_text_model(LoadOptions("demo", model_directory()))
 
 
 def test_an_mlx_lm_that_lacks_what_is_called_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,28 +39,30 @@ def test_an_mlx_lm_that_lacks_what_is_called_is_refused_by_name(monkeypatch: pyt
         check_api()
 
 
-def new_batch(model: TextModel) -> Rows:
-    return Batch(model.decodable(prefill_step=4), 4)
+def alone(_model: TextModel, _rows: Rows) -> None:
+    pass
 
 
-def new_lone_row(model: TextModel) -> Rows:
-    return LoneRow(model.decodable(prefill_step=4))
+def with_another(model: TextModel, rows: Rows) -> None:
+    rows.insert(model.new_row(4, PreparedRequest((5, 6), 1000, SamplingOptions())))
+    rows.next()
 
 
-@pytest.mark.parametrize("new_rows", [new_batch, new_lone_row])
+@pytest.mark.parametrize("begin", [alone, with_another])
 def test_rows_say_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(
-    model: TextModel, new_rows: Callable[[TextModel], Rows]
+    model: TextModel, begin: Callable[[TextModel, Rows], None]
 ) -> None:
-    rows = new_rows(model)
+    rows = model.new_rows(4, prefill_step=4)
+    begin(model, rows)
     prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)))
     rows.insert(model.new_row(5, PreparedRequest(tuple(prompt), 50, SamplingOptions())))
     detokenizer = model.new_detokenizer()
     was_ready, said = False, []
     while True:
         step = rows.next()
-        assert was_ready or not step.sampled
-        was_ready = was_ready or step.ready == [5]
-        said += step.sampled
+        assert was_ready or all(sampled.handle != 5 for sampled in step.sampled)
+        was_ready = was_ready or 5 in step.ready
+        said += [sampled for sampled in step.sampled if sampled.handle == 5]
         if said and said[-1].reason:
             break
     for token in said[:-1]:
@@ -98,7 +100,7 @@ def test_calls_are_parsed_and_other_text_is_a_value_error(model: TextModel) -> N
 )
 def test_the_models_own_sampling(tmp_path: Path, said: dict[str, object], expected: SamplingDefaults) -> None:
     (tmp_path / "generation_config.json").write_text(json.dumps(said))
-    assert mlx_lm_adapter._sampling_defaults(tmp_path) == expected
+    assert mlx_lm_loading._sampling_defaults(tmp_path) == expected
 
 
 def test_equal_options_share_a_sampler_so_that_a_batch_samples_in_one_call() -> None:

@@ -1,10 +1,12 @@
 """Where a model lies on this machine, and whether it may be loaded from there. Never downloads."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlxhub import demo
+from mlxhub.core.config import ReasoningParser, ToolCallParser
 from mlxhub.errors import LoadFailed
-from mlxhub.registry.intake import check_model
+from mlxhub.registry.intake import check_adapter, check_model, read_template
 from mlxhub.registry.refused import IntakeRefused
 
 # What a model needs. A snapshot that lacks only other files, as mlx-lm downloads them, is complete.
@@ -17,6 +19,22 @@ _NEEDED_FILES = [
     "*.txt",
     "*.jsonl",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Directories and texts, checked already. `name`: of the model, for errors."""
+
+    name: str
+    directory: Path
+    trust_remote_code: bool = False
+    adapter: Path | None = None
+    chat_template: str | None = None
+    tool_call_parser: ToolCallParser | None = None
+    reasoning_parser: ReasoningParser | None = None
+    kv_bits: int | None = None
+    draft: Path | None = None
+    draft_tokens: int = 3
 
 
 def find_checkpoint(name: str, model_path: str, *, trust_remote_code: bool = False) -> Path:
@@ -35,6 +53,32 @@ def find_checkpoint(name: str, model_path: str, *, trust_remote_code: bool = Fal
     except IntakeRefused as refused:
         raise LoadFailed(name, str(refused)) from None
     return directory
+
+
+def find_draft(name: str, draft_model: str, *, trust_remote_code: bool = False) -> Path:
+    """As find_checkpoint, of the model's draft model."""
+    try:
+        return find_checkpoint(name, draft_model, trust_remote_code=trust_remote_code)
+    except LoadFailed as failed:
+        raise LoadFailed(name, f"draft_model: {failed.reason}") from None
+
+
+def find_adapter(name: str, adapter_path: str) -> Path:
+    """Raises LoadFailed."""
+    directory = Path(adapter_path)
+    try:
+        check_adapter(directory)
+    except IntakeRefused as refused:
+        raise LoadFailed(name, f"adapter_path: {refused}") from None
+    return directory
+
+
+def find_template(name: str, chat_template_file: str) -> str:
+    """Its text. Raises LoadFailed."""
+    try:
+        return read_template(Path(chat_template_file))
+    except IntakeRefused as refused:
+        raise LoadFailed(name, f"chat_template_file: {refused}") from None
 
 
 def _in_cache(name: str, repo: str) -> Path:

@@ -169,11 +169,15 @@ class Markers:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What is known of a model in memory. `parse_tool_call` raises ValueError on what is no call."""
+    """What is known of a model in memory. `parse_tool_call` raises ValueError on what is no call.
+
+    `why_one_at_a_time`: why its rows cannot decode together, where they cannot.
+    """
 
     context_length: int
     markers: Markers
     parse_tool_call: ToolParser
+    why_one_at_a_time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,15 @@
-"""All that is known of mlx-lm's loader, tokenizer and chat templates, on the engine thread."""
+"""A text model in memory: its tokenizer, chat templates, grammars and rows."""
 
 import ctypes
 import gc
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
-from mlx_lm.utils import load
 
+from mlxhub.core.config import ReasoningParser
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
@@ -23,10 +22,10 @@ from mlxhub.worker.engines.engine import (
 )
 from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
-from mlxhub.worker.engines.lone_or_batch import LoneOrBatch
-from mlxhub.worker.engines.mlx_lm_api import check_api
+from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
-from mlxhub.worker.engines.rows import Decodable, Row, Rows
+from mlxhub.worker.engines.reasoning import find_reasoning
+from mlxhub.worker.engines.rows import Row, Rows
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
 from mlxhub.worker.engines.text_row import Detokenizer
 from mlxhub.worker.engines.token_bytes import TokenBytes
@@ -47,30 +46,35 @@ _THINK_TAIL_TOKENS = 32
 # Begins like hardly anything that people write.
 _ANOTHER_TEXT = "\u2042"
 
-check_api()
-
 
 class TextModel:
     """A model and its tokenizer in memory."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, config: Mapping[str, Any], defaults: SamplingDefaults
+        self,
+        tokenizer: Any,
+        config: Mapping[str, Any],
+        rows: ModelRows,
+        defaults: SamplingDefaults,
+        reasoning_parser: ReasoningParser | None = None,
     ) -> None:
-        self._model = model
+        self._rows = rows
         self._tokenizer = tokenizer
         self._samplers = Samplers(defaults, vocabulary=_vocabulary(config, tokenizer))
+        self._reasoning = find_reasoning(tokenizer, reasoning_parser)
         self.vocabulary = _vocabulary(config, tokenizer)
         self.context_length = _context_length(config)
         # Of all others only what was kept at a boundary serves another prompt.
-        self.is_always_cuttable = is_always_cuttable(model)
+        self.is_always_cuttable = is_always_cuttable(rows.model)
+        self.why_one_at_a_time = rows.why_one_at_a_time
         # In the vocabulary's own spelling, which has at least a character for each of the text's.
         self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
         self.parse_tool_call = _tool_parser(tokenizer)
         self._text_bytes = TokenBytes(tokenizer)
         self._grammars: Grammars | None = None
         self.markers = Markers(
-            think_start=tokenizer.think_start,
-            think_end=tokenizer.think_end,
+            think_start=self._reasoning.start,
+            think_end=self._reasoning.end,
             tool_start=tokenizer.tool_call_start,
             tool_end=tokenizer.tool_call_end,
         )
@@ -113,12 +117,8 @@ class TextModel:
         )
 
     def new_rows(self, max_rows: int, prefill_step: int) -> Rows:
-        return LoneOrBatch(self.decodable(prefill_step), max_rows)
-
-    def decodable(self, prefill_step: int) -> Decodable:
-        return Decodable(
-            self._model, frozenset(self._tokenizer.eos_token_ids), self._text_bytes, prefill_step
-        )
+        end_tokens = frozenset(self._tokenizer.eos_token_ids)
+        return self._rows.make(end_tokens, self._text_bytes, max_rows=max_rows, prefill_step=prefill_step)
 
     def new_row(self, handle: int, request: PreparedRequest) -> Row:
         chain = processors(request.sampling, len(request.tokens))
@@ -132,6 +132,7 @@ class TextModel:
             GuardedProcessors(chain) if chain else None,
             request.top_logprobs,
             request.boundaries,
+            is_constrained=request.grammar is not None,
         )
 
     def new_detokenizer(self) -> Detokenizer:
@@ -179,40 +180,17 @@ class TextModel:
         return tokens
 
     def ends_in_reasoning(self, tokens: Sequence[int]) -> bool:
-        """Whether the template opened the thinking span itself. Only the end counts: users may quote tags."""
-        if not self._tokenizer.has_thinking:
-            return False
-        tail = list(tokens[-_THINK_TAIL_TOKENS:])
-        start: int = self._tokenizer.rfind_think_start(tail)
-        end: int = self._tokenizer.rfind_think_end(tail)
-        return start > end
+        """Whether the answer to this prompt begins with thinking, as its template opened it."""
+        return self._reasoning.is_open_after(self._tail(tokens))
 
     def ends_after_reasoning(self, tokens: Sequence[int]) -> bool:
-        """Whether there is nothing to think: the template closed the span itself, or there is none."""
-        if not self._tokenizer.has_thinking:
-            return True
+        """Whether there is nothing to think."""
+        return self._reasoning.is_over_after(self._tail(tokens))
+
+    def _tail(self, tokens: Sequence[int]) -> str:
+        """Only the end counts: users may quote tags."""
         tail: str = self._tokenizer.decode(list(tokens[-_THINK_TAIL_TOKENS:]))
-        return tail.rstrip().endswith(self._tokenizer.think_end)
-
-
-def load_text_model(directory: Path, *, trust_remote_code: bool = False) -> TextModel:
-    """Raises whatever mlx-lm raises on a model it cannot read."""
-    # Both flags, or transformers asks on the terminal whether to run a tokenizer's code.
-    loaded: Any = load(
-        str(directory),
-        tokenizer_config={"trust_remote_code": trust_remote_code},
-        return_config=True,
-        trust_remote_code=trust_remote_code,
-    )
-    model, tokenizer, config = loaded
-    # mlx-lm first fills a model with random numbers, lazily, and they are replaced before anybody computes
-    # them: without this the key of MLX's generator hangs on to them all, 30 KB at each load.
-    mx.eval(mx.random.state)
-    if mx.default_device().type == mx.cpu and not {"quantization", "quantization_config"} & config.keys():
-        # MLX's CPU backend emulates half precision: float32 decodes 10 to 35 % faster, at twice the memory.
-        model.set_dtype(mx.float32)
-        mx.eval(model.parameters())
-    return TextModel(model, tokenizer, config, _sampling_defaults(directory))
+        return tail
 
 
 def release_memory() -> None:
@@ -293,16 +271,3 @@ def _vocabulary(config: Mapping[str, Any], tokenizer: Any) -> int:
     text_config = config.get("text_config") or {}
     size = config.get("vocab_size") or text_config.get("vocab_size") or len(tokenizer)
     return int(size)
-
-
-def _sampling_defaults(directory: Path) -> SamplingDefaults:
-    file = directory / "generation_config.json"
-    said = json.loads(file.read_text()) if file.exists() else {}
-    plain = SamplingDefaults()
-    if said.get("do_sample") is False:
-        return SamplingDefaults(temperature=0.0)
-    return SamplingDefaults(
-        temperature=float(said.get("temperature") or plain.temperature),
-        top_p=float(said.get("top_p") or plain.top_p),
-        top_k=int(said.get("top_k") or plain.top_k),
-    )

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from mlx_lm.generate import BatchGenerator
-from mlx_lm.utils import load
+from mlx_lm.generate import BatchGenerator, generate_step, speculative_generate_step
+from mlx_lm.models.cache import KVCache, make_prompt_cache, trim_prompt_cache
+from mlx_lm.utils import load, load_adapters
 
 # mlx-lm changed these signatures in 0.30.7, 0.31.0, 0.31.3 and 0.32.0.
 _NEEDED: Mapping[Callable[..., Any], frozenset[str]] = {
@@ -20,6 +21,16 @@ _NEEDED: Mapping[Callable[..., Any], frozenset[str]] = {
     BatchGenerator.remove: frozenset({"uids"}),
     BatchGenerator.next: frozenset(),
     BatchGenerator.close: frozenset(),
+    generate_step: frozenset(
+        {"prompt", "model", "max_tokens", "sampler", "logits_processors", "prompt_cache"}
+    ),
+    speculative_generate_step: frozenset(
+        {"draft_model", "num_draft_tokens", "max_tokens", "sampler", "logits_processors", "prompt_cache"}
+    ),
+    KVCache.to_quantized: frozenset({"group_size", "bits"}),
+    make_prompt_cache: frozenset({"model"}),
+    trim_prompt_cache: frozenset({"cache", "num_tokens"}),
+    load_adapters: frozenset({"model", "adapter_path"}),
     load: frozenset({"path_or_hf_repo", "tokenizer_config", "return_config", "trust_remote_code"}),
 }
 

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import mlx.core as mx
-from mlx_lm.models.cache import KVCache, can_trim_prompt_cache, make_prompt_cache, trim_prompt_cache
+from mlx_lm.models.cache import (
+    CacheList,
+    KVCache,
+    QuantizedKVCache,
+    RotatingKVCache,
+    make_prompt_cache,
+    trim_prompt_cache,
+)
 
 from mlxhub.worker.engines.prompt_cache import Kept, PromptCache, as_tokens
 
@@ -57,8 +64,7 @@ class ReadPrompts:
                 as_tokens(read.tokens),
                 read.state,
                 state_bytes=sum(layer.nbytes for layer in read.state),
-                # Not where a layer forgets or sums up: sliding windows that are full, recurrences.
-                cuttable=bool(can_trim_prompt_cache(read.state)),
+                cuttable=all(map(_is_cuttable, read.state)),
             )
         )
 
@@ -66,3 +72,14 @@ class ReadPrompts:
 def is_always_cuttable(model: Any) -> bool:
     """Whether each beginning of what it has read can be had from the whole, at any length."""
     return all(type(layer) is KVCache for layer in make_prompt_cache(model))
+
+
+def _is_cuttable(layer: Any) -> bool:
+    """Not where it forgets or sums up: sliding windows that are full, recurrences. mlx-lm's own word is not
+    enough: its chunked caches say that they can be trimmed when they cannot any more, and its concatenated
+    ones go wrong after it.
+    """
+    if isinstance(layer, CacheList):
+        return all(map(_is_cuttable, layer.caches))
+    is_known = isinstance(layer, KVCache | QuantizedKVCache | RotatingKVCache)
+    return is_known and bool(layer.is_trimmable())

@@ -21,7 +21,8 @@ class Row:
     """`tokens` are to be continued by up to `max_tokens`. `guard`: its logits processors, if it has any.
 
     At `boundaries` reading stops for a moment, so that what is known there can be kept. `top_logprobs`: how
-    likely each token was is told, with so many of the likeliest; None: it is not told.
+    likely each token was is told, with so many of the likeliest; None: it is not told. `is_constrained`: its
+    processors follow a grammar, and must see each token once, in order.
     """
 
     handle: int
@@ -31,6 +32,7 @@ class Row:
     guard: GuardedProcessors | None = None
     top_logprobs: int | None = None
     boundaries: tuple[int, ...] = ()
+    is_constrained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

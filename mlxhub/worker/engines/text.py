@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from mlxhub.core.config import ReasoningParser, ToolCallParser
 from mlxhub.errors import MlxhubError, NotLoaded
 from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
-from mlxhub.worker.engines.checkpoint import find_checkpoint
+from mlxhub.worker.engines.checkpoint import (
+    LoadOptions,
+    find_adapter,
+    find_checkpoint,
+    find_draft,
+    find_template,
+)
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
     Delta,
@@ -48,6 +55,13 @@ class TextEngineOptions:
     trust_remote_code: bool = False
     kept_prompts: int = 16
     kept_bytes: int = 2_000_000_000
+    kv_bits: int | None = None
+    draft_model: str | None = None
+    draft_tokens: int = 3
+    adapter_path: str | None = None
+    chat_template_file: str | None = None
+    tool_call_parser: ToolCallParser | None = None
+    reasoning_parser: ReasoningParser | None = None
 
 
 class TextEngine:
@@ -59,6 +73,7 @@ class TextEngine:
         self._decoding: Rows | None = None
         self._read: ReadPrompts | None = None
         self._context_length = 0
+        self._max_rows = options.max_concurrency
         self._waiting: deque[tuple[int, PreparedRequest]] = deque()
         self._rows: dict[int, TextRow] = {}
         self._peak_rows = 0
@@ -67,25 +82,46 @@ class TextEngine:
 
     def load(self) -> LoadedModel:
         options = self._options
-        directory = find_checkpoint(
-            options.name, options.model_path, trust_remote_code=options.trust_remote_code
-        )
+        checked = self._find()
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
         with kept_open_files():
-            from mlxhub.worker.engines.mlx_lm_adapter import (  # noqa: PLC0415 - as said above
-                load_text_model,
-                memory_bytes,
-            )
+            from mlxhub.worker.engines.mlx_lm_adapter import memory_bytes  # noqa: PLC0415 - as said above
+            from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - as said above
             from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - as said above
 
         self._memory_bytes = memory_bytes
-        model = load_text_model(directory, trust_remote_code=options.trust_remote_code)
+        model = load_text_model(checked)
         wanted = options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
         self._model = model
+        self._max_rows = options.max_concurrency if model.why_one_at_a_time is None else 1
         self._read = ReadPrompts(options.kept_prompts, options.kept_bytes)
         self._peak_rows = 0
-        return LoadedModel(self._context_length, model.markers, model.parse_tool_call)
+        return LoadedModel(
+            self._context_length,
+            model.markers,
+            model.parse_tool_call,
+            model.why_one_at_a_time,
+        )
+
+    def _find(self) -> LoadOptions:
+        """What is to be loaded, once it has been checked. Raises LoadFailed."""
+        options = self._options
+        name, trust = options.name, options.trust_remote_code
+        directory = find_checkpoint(name, options.model_path, trust_remote_code=trust)
+        adapter, draft, template = options.adapter_path, options.draft_model, options.chat_template_file
+        return LoadOptions(
+            name=name,
+            directory=directory,
+            trust_remote_code=trust,
+            adapter=None if adapter is None else find_adapter(name, adapter),
+            chat_template=None if template is None else find_template(name, template),
+            tool_call_parser=options.tool_call_parser,
+            reasoning_parser=options.reasoning_parser,
+            kv_bits=options.kv_bits,
+            draft=None if draft is None else find_draft(name, draft, trust_remote_code=trust),
+            draft_tokens=options.draft_tokens,
+        )
 
     def unload(self) -> None:
         if self._model is None:
@@ -188,13 +224,11 @@ class TextEngine:
 
     def _admit(self) -> list[Delta]:
         deltas: list[Delta] = []
-        while self._waiting and len(self._rows) < self._options.max_concurrency and self._prefill_has_room():
+        while self._waiting and len(self._rows) < self._max_rows and self._prefill_has_room():
             handle, request = self._waiting.popleft()
             assert self._model is not None
             if self._decoding is None:
-                self._decoding = self._model.new_rows(
-                    self._options.max_concurrency, self._options.prefill_step
-                )
+                self._decoding = self._model.new_rows(self._max_rows, self._options.prefill_step)
             assert self._read is not None
             known = self._read.find(request.tokens)
             cached = 0 if known is None else len(known.tokens)

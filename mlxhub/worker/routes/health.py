@@ -51,9 +51,7 @@ class HealthRoutes:
             context_length=service.model.context_length if service.model else settings.context_length,
             in_flight=service.in_flight,
             queued=max(0, service.rows - measured.rows),
-            batch=BatchStatus(
-                rows=measured.rows, max_rows=settings.max_concurrency, peak_rows=measured.peak_rows
-            ),
+            batch=self._batch(),
             prompt_cache=PromptCacheStatus(entries=measured.kept_prompts, used_bytes=measured.kept_bytes),
             memory=MemoryStatus(
                 # On a Mac this misses memory the GPU holds; MLX's own counter beside it has that.
@@ -68,6 +66,16 @@ class HealthRoutes:
             unload_in_seconds=service.unload_in_seconds,
             draining=service.draining,
             trust_remote_code=settings.trust_remote_code,
+        )
+
+    def _batch(self) -> BatchStatus:
+        model, measured = self._service.model, self._service.thread.measured
+        why_one = None if model is None else model.why_one_at_a_time
+        return BatchStatus(
+            rows=measured.rows,
+            max_rows=self._service.settings.max_concurrency if why_one is None else 1,
+            peak_rows=measured.peak_rows,
+            one_at_a_time=why_one,
         )
 
     def _fault(self) -> str | None:

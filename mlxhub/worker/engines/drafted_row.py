@@ -1,0 +1,149 @@
+"""One row whose next tokens a smaller model guesses, so that the larger one only has to check them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.generate import generate_step, generation_stream, speculative_generate_step
+from mlx_lm.models.cache import trim_prompt_cache
+from mlx_lm.utils import maybe_set_recommended_wired_limit
+
+from mlxhub.worker.engines.engine import FinishReason
+from mlxhub.worker.engines.read_prompts import Read, State
+from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
+
+
+@dataclass(slots=True)
+class _Begun:
+    """`state` is the model's, `guesser_state` the smaller one's. `sampled`: its tokens, as they come."""
+
+    row: Row
+    state: State
+    guesser_state: State
+    read: int
+    told: list[int] = field(default_factory=list)
+    sampled: Any = None
+
+
+class DraftedRow:
+    """Rows of which there is never more than one. What is kept of a prompt is what both models know of it."""
+
+    def __init__(self, decodable: Decodable, guesser: Decodable, guesses: int) -> None:
+        """Both models must allow what they have read to be cut back at any length."""
+        self._decodable = decodable
+        self._guesser = guesser
+        self._guesses = guesses
+        self._begun: _Begun | None = None
+        self._old_wired_limit: int | None = maybe_set_recommended_wired_limit()
+
+    def insert(self, row: Row, known: Read | None = None) -> None:
+        assert self._begun is None
+        if known is None:
+            self._begun = _Begun(row, self._decodable.new_state(), self._guesser.new_state(), 0)
+            return
+        layers = len(self._decodable.new_state())
+        self._begun = _Begun(row, known.state[:layers], known.state[layers:], len(known.tokens))
+
+    def next(self) -> Step:
+        begun = self._begun
+        if begun is None:
+            return Step()
+        with mx.stream(generation_stream):
+            if begun.sampled is None:
+                return self._read_on(begun)
+            return Step(sampled=[self._tell(begun)])
+
+    def read(self, handles: Sequence[int]) -> dict[int, Read]:
+        begun = self._begun
+        if begun is None or begun.row.handle not in handles or not begun.read:
+            return {}
+        return {begun.row.handle: _taken(begun)}
+
+    def remove(self, handles: Sequence[int]) -> None:
+        if self._begun is not None and self._begun.row.handle in handles:
+            self._begun = None
+
+    def close(self) -> None:
+        self._begun = None
+        if self._old_wired_limit is not None:
+            mx.synchronize(generation_stream)
+            mx.set_wired_limit(self._old_wired_limit)
+            self._old_wired_limit = None
+
+    def _read_on(self, begun: _Begun) -> Step:
+        row = begun.row
+        chunk = min(self._decodable.prefill_step, len(row.tokens) - 1 - begun.read)
+        if chunk > 0:
+            coming = mx.array([row.tokens[begun.read : begun.read + chunk]], mx.uint32)
+            for decodable, state in ((self._decodable, begun.state), (self._guesser, begun.guesser_state)):
+                decodable.model(coming, cache=state)
+                mx.eval([layer.state for layer in state])
+            mx.clear_cache()
+            begun.read += chunk
+        if len(row.tokens) - begun.read > 1:
+            return Step()
+        begun.sampled = self._sampled(begun)
+        return Step(ready=[row.handle])
+
+    def _sampled(self, begun: _Begun) -> Iterator[tuple[Any, ...]]:
+        """Each token with its logprobs, one axis."""
+        row = begun.row
+        last = mx.array([row.tokens[-1]], mx.uint32)
+        processors = None if row.guard is None else [_with_prompt(row.guard, row.tokens[:-1])]
+        if row.is_constrained:
+            # A grammar cannot take back a guess.
+            return generate_step(
+                last,
+                self._decodable.model,
+                max_tokens=row.max_tokens,
+                sampler=row.sampler,
+                logits_processors=processors,
+                prompt_cache=begun.state,
+            )
+        return speculative_generate_step(
+            last,
+            self._decodable.model,
+            self._guesser.model,
+            num_draft_tokens=self._guesses,
+            max_tokens=row.max_tokens,
+            sampler=row.sampler,
+            logits_processors=processors,
+            prompt_cache=[*begun.state, *begun.guesser_state],
+        )
+
+    def _tell(self, begun: _Begun) -> SampledToken:
+        sampled, logprobs, *_ = next(begun.sampled)
+        token = int(sampled)
+        begun.told.append(token)
+        reason, read = None, None
+        if token in self._decodable.end_tokens:
+            reason = FinishReason.STOP
+        elif len(begun.told) >= begun.row.max_tokens:
+            reason = FinishReason.LENGTH
+        if reason is not None:
+            read = _taken(begun)
+            self._begun = None
+        return self._decodable.sampled(begun.row, token, logprobs, reason, read)
+
+
+def _taken(begun: _Begun) -> Read:
+    """What both models have read: guesses, and what one of them has not come to, are cut off."""
+    if begun.sampled is not None:
+        begun.sampled.close()
+    length = min(begun.state[0].offset, begun.guesser_state[0].offset)
+    for state in (begun.state, begun.guesser_state):
+        trim_prompt_cache(state, state[0].offset - length)
+    return Read((*begun.row.tokens, *begun.told)[:length], [*begun.state, *begun.guesser_state])
+
+
+def _with_prompt(
+    process: Callable[[mx.array, mx.array], mx.array], prompt: Sequence[int]
+) -> Callable[[mx.array, mx.array], mx.array]:
+    """mlx-lm's generators know of the prompt only what they read themselves."""
+    before = mx.array(list(prompt), mx.uint32)
+
+    def processed(tokens: mx.array, logits: mx.array) -> mx.array:
+        return process(mx.concatenate([before, tokens]), logits)
+
+    return processed

@@ -1,0 +1,60 @@
+"""How a model's rows are computed: in a batch, or one at a time where a batch cannot be."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mlx_lm.models.cache import CacheList, make_prompt_cache
+
+from mlxhub.worker.engines.drafted_row import DraftedRow
+from mlxhub.worker.engines.lone_or_batch import LoneOrBatch
+from mlxhub.worker.engines.lone_row import LoneRow
+from mlxhub.worker.engines.rows import Decodable, KvBits, Rows
+
+
+class ModelRows:
+    """`draft`: a smaller model that guesses `draft_tokens` at a time."""
+
+    def __init__(self, model: Any, kv_bits: KvBits | None, draft: Any, draft_tokens: int) -> None:
+        self.model = model
+        self._kv_bits = kv_bits
+        self._draft = draft
+        self._draft_tokens = draft_tokens
+        self.why_one_at_a_time = self._why_one_at_a_time()
+
+    def make(
+        self,
+        end_tokens: frozenset[int],
+        text_bytes: Callable[[int], bytes],
+        *,
+        max_rows: int,
+        prefill_step: int,
+    ) -> Rows:
+        decodable = Decodable(self.model, end_tokens, text_bytes, prefill_step, self._kv_bits)
+        if self._draft is not None:
+            guesser = Decodable(self._draft, end_tokens, text_bytes, prefill_step)
+            return DraftedRow(decodable, guesser, self._draft_tokens)
+        if self.why_one_at_a_time is not None:
+            return LoneRow(decodable)
+        return LoneOrBatch(decodable, max_rows)
+
+    def _why_one_at_a_time(self) -> str | None:
+        if self._draft is not None:
+            return "draft_model: guesses are checked for one request at a time"
+        if self._kv_bits is not None:
+            return "kv_bits: prompts kept in fewer bits cannot be batched"
+        unmergeable = _unmergeable(make_prompt_cache(self.model))
+        return (
+            None
+            if unmergeable is None
+            else f"this model keeps prompts as {unmergeable}, which cannot be batched"
+        )
+
+
+def _unmergeable(state: Sequence[Any]) -> str | None:
+    for layer in state:
+        if isinstance(layer, CacheList):
+            if within := _unmergeable(layer.caches):
+                return within
+        elif not hasattr(layer, "merge"):
+            return type(layer).__name__
+    return None
