@@ -62,8 +62,9 @@ def uninstall(file: Path | None, purge: bool) -> None:
 
 
 def _remove_access(paths: Paths) -> None:
-    """Who finds them later could do nothing with them, and a new install makes new ones."""
-    shutil.rmtree(paths.keys, ignore_errors=True)
+    """Who finds them later could do nothing with them, and a new install makes new ones. Prompts go too."""
+    for directory in (paths.keys, paths.prompts):
+        shutil.rmtree(directory, ignore_errors=True)
     for file in (paths.socket, paths.browser_page):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

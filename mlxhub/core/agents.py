@@ -126,6 +126,7 @@ def worker_settings(
             "log_file": str(paths.log(model.name)),
             "api_key": config.api_key,
             "keys": str(paths.keys),
+            "stored_prompts": str(paths.stored_prompts(model.name)),
             "records": RunRecords(
                 label=worker_label(config, model.name),
                 runs=str(paths.runs(model.name)),

@@ -51,6 +51,7 @@ class PromptCacheLimits(_Strict):
 
     entries: int = Field(16, ge=0, le=1024, description="Conversations; 0: none.")
     bytes: int = Field(2_000_000_000, ge=0, description="Memory they may take together.")
+    disk_bytes: int = Field(0, ge=0, description="Disk they may take, to outlive the process; 0: none.")
 
 
 class EngineOptions(_Strict):
@@ -134,7 +135,8 @@ class WorkerSettings(EngineOptions):
     """What the plist of a worker carries: everything it needs, for it never reads hub.yaml.
 
     Without `records` nothing is written down and nothing keeps it from running, and without `keys`, the
-    directory of the hub's keys, no route asks for one: somebody runs it by hand.
+    directory of the hub's keys, no route asks for one: somebody runs it by hand. `stored_prompts`: where what
+    `prompt_cache.disk_bytes` allows is kept.
     """
 
     port: Port
@@ -143,6 +145,7 @@ class WorkerSettings(EngineOptions):
     records: RunRecords | None = None
     api_key: ApiKey = "optional"
     keys: str | None = None
+    stored_prompts: str | None = None
 
 
 class HubConfig(_Strict):

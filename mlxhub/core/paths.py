@@ -67,6 +67,14 @@ class Paths:
     def parked(self, name: str) -> Path:
         return self.state / "parked" / f"{name}.txt"
 
+    @property
+    def prompts(self) -> Path:
+        """What models have read of prompts: as private as they are."""
+        return self.state / "prompts"
+
+    def stored_prompts(self, name: str) -> Path:
+        return self.prompts / name
+
     def run_files(self, name: str) -> RunFiles:
         return RunFiles(name=name, runs=self.runs(name), parked=self.parked(name), log=self.log(name))
 

@@ -56,6 +56,8 @@ def _engine(settings: WorkerSettings) -> TextEngine:
             trust_remote_code=settings.trust_remote_code,
             kept_prompts=settings.prompt_cache.entries,
             kept_bytes=settings.prompt_cache.bytes,
+            stored_bytes=settings.prompt_cache.disk_bytes,
+            stored_prompts=settings.stored_prompts,
             kv_bits=settings.kv_bits,
             draft_model=settings.draft_model,
             draft_tokens=settings.draft_tokens,

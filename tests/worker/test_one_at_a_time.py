@@ -25,6 +25,7 @@ from mlxhub.worker.engines.engine import (
 )
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.worker.processes import Worker, make_random_model, running_worker
+from tests.worker.test_text_engine_prompts import WINDOWS
 
 GREEDY = SamplingOptions(temperature=0)
 CHUNKED: dict[str, Any] = {
@@ -50,13 +51,6 @@ CHUNKED: dict[str, Any] = {
         "use_qk_norm": False,
         "vocab_size": 640,
     },
-}
-WINDOWS: dict[str, Any] = {
-    "model_type": "gemma3_text",
-    "num_key_value_heads": 1,
-    "query_pre_attn_scalar": 32,
-    "sliding_window": 48,
-    "sliding_window_pattern": 2,
 }
 Open = Callable[..., TextEngine]
 
@@ -111,8 +105,8 @@ def run(
     return text, cached
 
 
-def tokens_of(count: int) -> TokenPrompt:
-    return TokenPrompt(tuple(5 + n * n % 600 for n in range(count)))
+def tokens_of(count: int, first: int = 5) -> TokenPrompt:
+    return TokenPrompt(tuple(first + n * n % 600 for n in range(count)))
 
 
 @pytest.mark.parametrize(

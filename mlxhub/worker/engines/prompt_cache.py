@@ -72,6 +72,10 @@ class PromptCache(Generic[T]):
         while len(self._entries) > self._most_entries or self.used_bytes > self._most_bytes:
             self.used_bytes -= _size(self._entries.pop(0))
 
+    def forget(self, kept: Kept[T]) -> None:
+        self._entries = [entry for entry in self._entries if entry is not kept]
+        self.used_bytes = sum(map(_size, self._entries))
+
 
 def as_tokens(tokens: Sequence[int]) -> Tokens:
     return np.frombuffer(array("i", tokens), np.int32)

@@ -16,11 +16,14 @@ from mlx_lm.models.cache import (
 )
 
 from mlxhub.worker.engines.prompt_cache import Kept, PromptCache, as_tokens
+from mlxhub.worker.engines.stored_prompts import StoredPrompts
 
 # One of mlx-lm's caches for each layer.
 State: TypeAlias = list[Any]
 # To read fewer again costs less than to keep them.
 FEWEST_TOKENS = 32
+# Whoever waits for an unload, or for the end of the process, waits for it.
+STORING_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,10 @@ class Read:
 class ReadPrompts:
     """On the engine thread."""
 
-    def __init__(self, most_entries: int, most_bytes: int) -> None:
+    def __init__(self, most_entries: int, most_bytes: int, stored: StoredPrompts | None = None) -> None:
+        """`stored`: in files, from earlier."""
         self._cache: PromptCache[State] = PromptCache(most_entries, most_bytes)
+        self._stored = stored
 
     def __len__(self) -> int:
         return len(self._cache)
@@ -47,12 +52,21 @@ class ReadPrompts:
     def find(self, tokens: Sequence[int]) -> Read | None:
         """The longest beginning of them that is known, never all of them. Whoever gets it may write to it."""
         hit = self._cache.find(tokens)
+        beyond = FEWEST_TOKENS + (0 if hit is None else hit.length)
+        if self._stored is not None and (kept := self._stored.find(tokens, beyond)) is not None:
+            self._cache.keep(kept)
+            hit = self._cache.find(tokens)
         if hit is None or hit.length < FEWEST_TOKENS:
             return None
         state: State = copy.deepcopy(hit.kept.state)
         if surplus := len(hit.kept.tokens) - hit.length:
             trim_prompt_cache(state, surplus)
         return Read(tokens[: hit.length], state)
+
+    def store(self) -> None:
+        """Into files what is not there yet, if there are any."""
+        if self._stored is not None:
+            self._stored.store(self._cache.entries, STORING_SECONDS)
 
     def keep(self, read: Read) -> None:
         if len(read.tokens) < FEWEST_TOKENS:

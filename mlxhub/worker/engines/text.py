@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -41,11 +42,14 @@ if TYPE_CHECKING:
     from mlxhub.worker.engines.mlx_lm_adapter import TextModel
     from mlxhub.worker.engines.read_prompts import ReadPrompts
     from mlxhub.worker.engines.rows import Rows, SampledToken
+    from mlxhub.worker.engines.stored_prompts import StoredPrompts
 
 
 @dataclass(frozen=True, slots=True)
 class TextEngineOptions:
-    """`context_length` None: what the model can hold. `kept_…`: bounds of what is kept of prompts."""
+    """`context_length` None: what the model can hold. `kept_…`: bounds of what is kept of prompts in memory,
+    `stored_…`: where it is kept in files, and how much.
+    """
 
     name: str
     model_path: str
@@ -55,6 +59,8 @@ class TextEngineOptions:
     trust_remote_code: bool = False
     kept_prompts: int = 16
     kept_bytes: int = 2_000_000_000
+    stored_bytes: int = 0
+    stored_prompts: str | None = None
     kv_bits: int | None = None
     draft_model: str | None = None
     draft_tokens: int = 3
@@ -95,7 +101,7 @@ class TextEngine:
         self._context_length = min(wanted, model.context_length)
         self._model = model
         self._max_rows = options.max_concurrency if model.why_one_at_a_time is None else 1
-        self._read = ReadPrompts(options.kept_prompts, options.kept_bytes)
+        self._read = ReadPrompts(options.kept_prompts, options.kept_bytes, self._stored(checked))
         self._peak_rows = 0
         return LoadedModel(
             self._context_length,
@@ -123,6 +129,15 @@ class TextEngine:
             draft_tokens=options.draft_tokens,
         )
 
+    def _stored(self, loaded: LoadOptions) -> StoredPrompts | None:
+        from mlxhub.worker.engines.fingerprint import fingerprint  # noqa: PLC0415 - imports MLX
+        from mlxhub.worker.engines.stored_prompts import StoredPrompts  # noqa: PLC0415 - likewise
+
+        options = self._options
+        if options.stored_prompts is None:
+            return None
+        return StoredPrompts(Path(options.stored_prompts), fingerprint(loaded), options.stored_bytes)
+
     def unload(self) -> None:
         if self._model is None:
             return
@@ -133,6 +148,8 @@ class TextEngine:
 
         self._close_rows()
         self._waiting.clear()
+        if self._read is not None:
+            self._read.store()
         self._model = self._read = None
         finish_device_work()
         release_memory()
