@@ -104,6 +104,27 @@ def _server(*arguments: str) -> Iterator[str]:
             process.wait(LIMIT_SECONDS)
 
 
+def usual_dtype() -> mx.Dtype:
+    """A CPU has no half precision of its own: a worker turns all weights into float32 there."""
+    return mx.float32 if mx.default_device().type == mx.cpu else mx.bfloat16
+
+
+@contextmanager
+def the_demo() -> Iterator[str]:
+    """The demo model's directory, in float32 on a CPU."""
+    if usual_dtype() is not mx.float32:
+        yield str(model_directory())
+        return
+    with tempfile.TemporaryDirectory(prefix="mlxhub-bench-") as directory:
+        shutil.copytree(model_directory(), directory, dirs_exist_ok=True)
+        file = f"{directory}/model.safetensors"
+        weights: Any = mx.load(file)
+        whole = {name: weight.astype(mx.float32) for name, weight in weights.items()}
+        mx.eval(whole)
+        mx.save_safetensors(file, whole, metadata={"format": "mlx"})
+        yield directory
+
+
 @contextmanager
 def random_llama(millions: int, dtype: mx.Dtype = mx.bfloat16) -> Iterator[tuple[str, str]]:
     """A name and a directory: random weights, the demo model's tokenizer, answers that never end early."""

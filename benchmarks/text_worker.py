@@ -1,14 +1,14 @@
-"""What a text worker costs beside mlx-lm as a library: decoding, joining a running batch, starting.
+"""What a text worker costs beside mlx-lm as a library and its server: decoding, joining others, starting.
 
     .venv/bin/python benchmarks/text_worker.py                        # the demo model, 5 runs each
     .venv/bin/python benchmarks/text_worker.py --larger               # and a random model of 85 M parameters
     .venv/bin/python benchmarks/text_worker.py --larger 1000 --json > today.json
 
-Worker and reference take turns, and what is compared is the median of the runs' own comparisons, so that
-what else the machine does meets both. The client shares a process with mlx-lm; the worker has its own.
+Worker, mlx_lm.server and the library take turns, and what is compared is the median of the runs' own
+comparisons, so that what else the machine does meets all. The client shares a process with the library; the
+servers have their own. On a CPU all have the weights in float32, which is faster there.
 One stream is timed from its first token to its last. Several are timed from asking to the last token,
 the short prompts included, since `batch_generate` does not say when its first token was there.
-The worker always batches, so one stream is also compared with a batch of one: what HTTP costs by itself.
 """
 
 import argparse
@@ -20,7 +20,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from operator import sub, truediv
 from pathlib import Path
@@ -29,7 +30,21 @@ import httpx
 import mlx.core as mx
 import uvloop
 from mlx_lm import batch_generate, load, stream_generate
-from model_servers import LIMIT_SECONDS, POLL_SECONDS, PROMPT, Answer, ask, question, random_llama, worker
+from model_servers import (
+    LIMIT_SECONDS,
+    MLX_LMS,
+    OURS,
+    POLL_SECONDS,
+    PROMPT,
+    Answer,
+    ask,
+    mlx_lm_server,
+    question,
+    random_llama,
+    the_demo,
+    usual_dtype,
+    worker,
+)
 
 from mlxhub.demo import MODEL_REFERENCE, model_directory
 from mlxhub.demo.golden import PONG, long_story
@@ -66,7 +81,7 @@ class Row:
             mark = "[ok]" if kept else "[warn]"
             budget = f"{'>=' if at_least else '<='} {self.budget}"
         numbers = f"{self.measured:>9.4g} {self.reference:>9.4g} {self.compared:>9.3g}"
-        return f"{mark:<6} {self.what:<34} {numbers}  {self.unit} {budget}"
+        return f"{mark:<6} {self.what:<42} {numbers}  {self.unit} {budget}"
 
 
 def main() -> None:
@@ -84,22 +99,33 @@ def main() -> None:
         said = {"machine": machine, "rows": [asdict(row) for row in rows]}
         sys.stdout.write(json.dumps(said) + "\n")
         return
-    sys.stdout.write(f"{machine}\n{'':<41} {'measured':>9} {'reference':>9} {'compared':>9}\n")
+    sys.stdout.write(f"{machine}\n{'':<49} {'measured':>9} {'reference':>9} {'compared':>9}\n")
     for row in rows:
         sys.stdout.write(row.line() + "\n")
         sys.stdout.flush()
 
 
 def _rows(larger: Sequence[int], tokens: int, runs: int) -> Iterator[Row]:
-    ports, ready, first = zip(*(_start_seconds() for _ in range(runs)), strict=True)
-    yield _row("start to port answers", "s", ports, PORT_BUDGET_SECONDS)
-    yield _row("start to ready - import mlx_lm", "s", ready, READY_BUDGET_SECONDS)
-    yield _row("start to first answer - import", "s", first, None)
+    started = [
+        (_import_seconds(), _start_seconds(worker, OURS), _start_seconds(mlx_lm_server, MLX_LMS))
+        for _ in range(runs)
+    ]
+    imports, ours, theirs = zip(*started, strict=True)
+    yield _row("start to port answers", "s", [(one.port, 0.0) for one in ours], PORT_BUDGET_SECONDS)
+    yield _row(
+        "start to ready - import mlx_lm",
+        "s",
+        _pairs([one.ready for one in ours], imports),
+        READY_BUDGET_SECONDS,
+    )
+    yield _row("start to first answer - import", "s", _pairs([one.answer for one in ours], imports), None)
+    yield _row("the same of mlx_lm.server", "s", _pairs([one.answer for one in theirs], imports), None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        yield from runner.run(_speed_rows("demo", MODEL_REFERENCE, STORY_TOKENS, runs))
+        with the_demo() as path:
+            yield from runner.run(_speed_rows("demo", path, STORY_TOKENS, runs, long_story()))
         for millions in larger:
-            with random_llama(millions) as (name, path):
-                yield from runner.run(_speed_rows(name, path, tokens, runs))
+            with random_llama(millions, usual_dtype()) as (name, path):
+                yield from runner.run(_speed_rows(name, path, tokens, runs, None))
 
 
 def _row(what: str, unit: str, pairs: Sequence[tuple[float, float]], budget: float | None) -> Row:
@@ -109,45 +135,149 @@ def _row(what: str, unit: str, pairs: Sequence[tuple[float, float]], budget: flo
     return Row(what, unit, measured, reference, statistics.median(comparisons), budget, comparisons)
 
 
-def _start_seconds() -> tuple[tuple[float, float], ...]:
-    """From a worker's start to its port, to the model in memory, to an answer; beside `import mlx_lm`."""
+def _pairs(measured: Sequence[float], reference: Sequence[float]) -> list[tuple[float, float]]:
+    return list(zip(measured, reference, strict=True))
+
+
+def _import_seconds() -> float:
     begun = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import mlx_lm"], check=True, timeout=LIMIT_SECONDS)
-    imported = time.perf_counter() - begun
+    return time.perf_counter() - begun
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Seconds from a server's start to its port, to the model in memory, to an answer."""
+
+    port: float
+    ready: float
+    answer: float
+
+
+def _start_seconds(server: Callable[[str], AbstractContextManager[str]], model: str) -> _Start:
     begun = time.perf_counter()
-    with worker(MODEL_REFERENCE) as url, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
+    path = MODEL_REFERENCE if server is worker else str(model_directory())
+    with server(path) as url, httpx.Client(base_url=url, timeout=LIMIT_SECONDS) as client:
         port = time.perf_counter() - begun
-        client.post("/load", json={}).raise_for_status()
+        if server is worker:
+            client.post("/load", json={}).raise_for_status()
         ready = time.perf_counter() - begun
-        said = client.post("/v1/chat/completions", json=question("ping")).raise_for_status().json()
+        said = client.post("/v1/chat/completions", json=question("ping", model)).raise_for_status().json()
         answered = time.perf_counter() - begun
     if (text := said["choices"][0]["message"]["content"]) != PONG:
-        raise SystemExit(f"[error] The worker answered ping with {text!r} instead of {PONG!r}.")
-    return (port, 0.0), (ready, imported), (answered, imported)
+        raise SystemExit(f"[error] {url} answered ping with {text!r} instead of {PONG!r}.")
+    return _Start(port, ready, answered)
 
 
-async def _speed_rows(name: str, model_path: str, tokens: int, runs: int) -> list[Row]:
-    is_demo = model_path == MODEL_REFERENCE
-    library = _Library(model_directory() if is_demo else Path(model_path), tokens)
-    expected = long_story() if is_demo else None
-    budgets = DEMO_BUDGETS if is_demo else LARGER_BUDGETS
-    pairs = []
-    with worker(model_path) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=LIMIT_SECONDS) as client:
+class _Server:
+    """`model`: what its one model is called there."""
+
+    def __init__(self, client: httpx.AsyncClient, model: str) -> None:
+        self._client = client
+        self._model = model
+
+    async def decode(self, streams: int, tokens: int, expected: str | None) -> float:
+        """Tokens a second."""
+        answers = [Answer() for _ in range(streams)]
+        begun = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for answer in answers:
+                group.create_task(ask(self._client, answer, tokens, model=self._model))
+        for answer in answers:
+            answer.read()
+            if expected not in (None, answer.text):
+                raise SystemExit(f"[error] {self._model} said {answer.text!r} instead of {expected!r}.")
+        if streams == 1:
+            return (answers[0].tokens - 1) / (answers[0].texts[-1] - answers[0].texts[0])
+        return sum(answer.tokens for answer in answers) / (
+            max(answer.texts[-1] for answer in answers) - begun
+        )
+
+    async def join(self) -> "_Joined":
+        """All seats but one decoding."""
+        running, newcomer = [Answer() for _ in range(STREAMS - 1)], Answer()
+        async with asyncio.TaskGroup() as group:
+            for answer in running:
+                group.create_task(ask(self._client, answer, TOKENS_WHILE_JOINING, model=self._model))
+
+            def all_decode() -> bool:
+                return min(len(answer.arrived) for answer in running) >= TOKENS_BEFORE_JOINING
+
+            while not all_decode():  # noqa: ASYNC110 - it lies in seven answers: an event would be set at each chunk
+                await asyncio.sleep(POLL_SECONDS)
+            sent = time.perf_counter()
+            await ask(self._client, newcomer, 2, model=self._model)
+        newcomer.read()
+        running[0].read()
+        before = [came for came in running[0].texts if came < sent]
+        step = 1000 * (before[-1] - before[0]) / (len(before) - 1)
+        return _Joined(step, 1000 * (newcomer.arrived[0][0] - sent), 1000 * (newcomer.texts[0] - sent))
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """Milliseconds: a step of those that run, and a newcomer's first event and first text."""
+
+    step: float
+    event: float
+    text: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Speeds:
+    one: float
+    many: float
+    joined: _Joined
+
+
+async def _speeds(server: _Server, tokens: int, expected: str | None) -> _Speeds:
+    return _Speeds(
+        await server.decode(1, tokens, expected),
+        await server.decode(STREAMS, tokens, expected),
+        await server.join(),
+    )
+
+
+async def _speed_rows(name: str, path: str, tokens: int, runs: int, expected: str | None) -> list[Row]:
+    library = _Library(Path(path), tokens)
+    budgets = LARGER_BUDGETS if expected is None else DEMO_BUDGETS
+    ones, manys, ours, theirs = [], [], [], []
+    with worker(path) as our_url, mlx_lm_server(path) as their_url:
+        async with (
+            httpx.AsyncClient(base_url=our_url, timeout=LIMIT_SECONDS) as our_client,
+            httpx.AsyncClient(base_url=their_url, timeout=LIMIT_SECONDS) as their_client,
+        ):
             for _ in range(runs + 1):
-                reference, row, batch = library.one_stream(), library.batch(1), library.batch(STREAMS)
-                single = await _decode(client, 1, tokens, expected)
-                many = await _decode(client, STREAMS, tokens, expected)
-                joined = await _join(client)
-                pairs.append(((single, reference), (single, row), (many, batch), *joined))
-    singles, batched, batches, events, texts = zip(*pairs[1:], strict=True)  # the first was for warming up
-    return [
-        _row(f"{name}: decode, 1 stream", SPEED, singles, budgets[0]),
-        _row(f"{name}: the same, to a batch of 1", SPEED, batched, None),
-        _row(f"{name}: decode, {STREAMS} streams", SPEED, batches, budgets[1]),
-        _row(f"{name}: joining, first event / step", "ms", events, JOIN_BUDGET_STEPS),
-        _row(f"{name}: joining, first text / step", "ms", texts, None),
-    ]
+                ones.append(library.one_stream())
+                manys.append(library.batch(STREAMS))
+                ours.append(await _speeds(_Server(our_client, OURS), tokens, expected))
+                theirs.append(await _speeds(_Server(their_client, MLX_LMS), tokens, expected))
+    # The first was for warming up.
+    one, many = ones[1:], manys[1:]
+    rows = []
+    for said, measured, limits in (("", ours[1:], budgets), (" of mlx_lm.server", theirs[1:], (None, None))):
+        join_budget = None if said else JOIN_BUDGET_STEPS
+        joined = [each.joined for each in measured]
+        steps = [each.step for each in joined]
+        rows += [
+            _row(f"{name}: 1 stream{said}", SPEED, _pairs([each.one for each in measured], one), limits[0]),
+            _row(
+                f"{name}: {STREAMS} streams{said}",
+                SPEED,
+                _pairs([each.many for each in measured], many),
+                limits[1],
+            ),
+            _row(
+                f"{name}: joining, event/step{said}",
+                "ms",
+                _pairs([each.event for each in joined], steps),
+                join_budget,
+            ),
+            _row(
+                f"{name}: joining, text/step{said}", "ms", _pairs([each.text for each in joined], steps), None
+            ),
+        ]
+    return rows
 
 
 class _Library:
@@ -155,8 +285,6 @@ class _Library:
 
     def __init__(self, directory: Path, tokens: int) -> None:
         self._model, self._tokenizer = load(str(directory))[:2]
-        if mx.default_device().type == mx.cpu:
-            self._model.set_dtype(mx.float32)  # as the worker does on a CPU
         messages = question(PROMPT)["messages"]
         self._prompt = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True)
         self._tokens = tokens
@@ -172,42 +300,6 @@ class _Library:
         begun = time.perf_counter()
         answer = batch_generate(self._model, self._tokenizer, prompts, max_tokens=self._tokens)
         return answer.stats.generation_tokens / (time.perf_counter() - begun)
-
-
-async def _decode(client: httpx.AsyncClient, streams: int, tokens: int, expected: str | None) -> float:
-    answers = [Answer() for _ in range(streams)]
-    begun = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        for answer in answers:
-            group.create_task(ask(client, answer, tokens))
-    for answer in answers:
-        answer.read()
-        if expected not in (None, answer.text):
-            raise SystemExit(f"[error] The worker said {answer.text!r} instead of {expected!r}.")
-    if streams == 1:
-        return (answers[0].tokens - 1) / (answers[0].texts[-1] - answers[0].texts[0])
-    return sum(answer.tokens for answer in answers) / (max(answer.texts[-1] for answer in answers) - begun)
-
-
-async def _join(client: httpx.AsyncClient) -> tuple[tuple[float, float], ...]:
-    """Milliseconds, all seats but one decoding: a newcomer's first event and first text, each with a step."""
-    running, newcomer = [Answer() for _ in range(STREAMS - 1)], Answer()
-    async with asyncio.TaskGroup() as group:
-        for answer in running:
-            group.create_task(ask(client, answer, TOKENS_WHILE_JOINING))
-
-        def all_decode() -> bool:
-            return min(len(answer.arrived) for answer in running) >= TOKENS_BEFORE_JOINING
-
-        while not all_decode():  # noqa: ASYNC110 - it lies in seven answers: an event would be set at each chunk
-            await asyncio.sleep(POLL_SECONDS)
-        sent = time.perf_counter()
-        await ask(client, newcomer, 2)
-    newcomer.read()
-    running[0].read()
-    before = [came for came in running[0].texts if came < sent]
-    step = 1000 * (before[-1] - before[0]) / (len(before) - 1)
-    return tuple((1000 * (came - sent), step) for came in (newcomer.arrived[0][0], newcomer.texts[0]))
 
 
 if __name__ == "__main__":

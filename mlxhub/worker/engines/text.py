@@ -202,7 +202,8 @@ class TextEngine:
 
     def step(self) -> list[Delta]:
         deltas: list[Delta] = self._admit()
-        if not self._rows:
+        if deltas or not self._rows:
+            # They are told at once that they have a place; the next step is their first.
             return deltas
         assert self._decoding is not None
         step = self._decoding.next()
