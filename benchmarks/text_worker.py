@@ -90,11 +90,13 @@ def main() -> None:
     parser.add_argument("--larger", type=int, nargs="?", const=85, action="append", default=[], help=larger)
     parser.add_argument("--tokens", type=int, default=128, help="in each answer of a larger model")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--speed-only", action="store_true", help="do not time starts")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     device = f"MLX on {mx.default_device()} {mx.device_info().get('device_name', '')}"
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {device}"
-    rows = _rows(options.larger, options.tokens, options.runs)
+    starts = 0 if options.speed_only else options.runs
+    rows = _rows(options.larger, options.tokens, options.runs, starts)
     if options.json:
         said = {"machine": machine, "rows": [asdict(row) for row in rows]}
         sys.stdout.write(json.dumps(said) + "\n")
@@ -105,7 +107,18 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def _rows(larger: Sequence[int], tokens: int, runs: int) -> Iterator[Row]:
+def _rows(larger: Sequence[int], tokens: int, runs: int, starts: int) -> Iterator[Row]:
+    if starts:
+        yield from _start_rows(starts)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with the_demo() as path:
+            yield from runner.run(_speed_rows("demo", path, STORY_TOKENS, runs, long_story()))
+        for millions in larger:
+            with random_llama(millions, usual_dtype()) as (name, path):
+                yield from runner.run(_speed_rows(name, path, tokens, runs, None))
+
+
+def _start_rows(runs: int) -> Iterator[Row]:
     started = [
         (_import_seconds(), _start_seconds(worker, OURS), _start_seconds(mlx_lm_server, MLX_LMS))
         for _ in range(runs)
@@ -120,12 +133,6 @@ def _rows(larger: Sequence[int], tokens: int, runs: int) -> Iterator[Row]:
     )
     yield _row("start to first answer - import", "s", _pairs([one.answer for one in ours], imports), None)
     yield _row("the same of mlx_lm.server", "s", _pairs([one.answer for one in theirs], imports), None)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        with the_demo() as path:
-            yield from runner.run(_speed_rows("demo", path, STORY_TOKENS, runs, long_story()))
-        for millions in larger:
-            with random_llama(millions, usual_dtype()) as (name, path):
-                yield from runner.run(_speed_rows(name, path, tokens, runs, None))
 
 
 def _row(what: str, unit: str, pairs: Sequence[tuple[float, float]], budget: float | None) -> Row:
