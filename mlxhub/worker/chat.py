@@ -31,12 +31,10 @@ def chat_wanted(
     chat: ChatRequest, settings: WorkerSettings, names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatWanted:
     """Other APIs' requests come as what OpenAI's would be, with their `names`. Raises InvalidRequest."""
-    options = chat.chat_template_kwargs
-    thinking = None if options is None else options.enable_thinking
     prompt = ChatPrompt(
         chat.template_messages(),
         chat.template_tools(),
-        {} if thinking is None else {"enable_thinking": thinking},
+        {} if chat.thinking is None else {"enable_thinking": chat.thinking},
     )
     return ChatWanted(
         generation_request(chat, prompt, chat.answer_limit, settings),

@@ -16,7 +16,7 @@ from mlxhub.protocol.openai.responses_answers import ResponseHead
 from mlxhub.protocol.openai.responses_events import ResponseWriter
 from mlxhub.protocol.openai.responses_translation import chat_of_response
 from mlxhub.protocol.parts import Content, Ending, Usage
-from mlxhub.refusals import InvalidRequest, QueueFull
+from mlxhub.refusals import QueueFull
 from tests.events import kinds, typed_events
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a": 1}'}
@@ -138,13 +138,6 @@ def test_tool_choices_become_those_of_a_chat(sent: Any, expected: Any) -> None:
 def test_formats_become_those_of_a_chat(sent: Any, expected: Any) -> None:
     wanted = chat(text={"format": sent, "verbosity": "low"}).response_format
     assert (None if wanted is None else wanted.type) == expected
-
-
-@pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
-def test_what_was_not_kept_is_refused(name: str) -> None:
-    with pytest.raises(InvalidRequest, match="not kept here") as refused:
-        chat(**{name: "x"})
-    assert refused.value.param == name
 
 
 def writer() -> ResponseWriter:

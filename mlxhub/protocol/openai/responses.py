@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, Tag
 
 from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
-from mlxhub.protocol.openai.sampling import Lenient
+from mlxhub.protocol.openai.sampling import Lenient, StreamOptions
+from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
-from mlxhub.refusals import InvalidRequest
 
 MAX_METADATA = 16
 
@@ -107,7 +107,11 @@ class AllowedFunctions(Lenient):
 
 
 class ReasoningOptions(Lenient):
-    effort: str | None = Field(None, max_length=40)
+    effort: Annotated[str | None, Field(max_length=40), Ignored(unless=("none",))] = None
+    context: Annotated[Any, Ignored(unless=("auto",))] = None
+    generate_summary: Annotated[Any, Ignored()] = None
+    mode: Annotated[Any, Ignored(unless=("standard",))] = None
+    summary: Annotated[Any, Ignored()] = None
 
 
 class ResponsePlainText(Lenient):
@@ -136,18 +140,11 @@ TextFormat = Annotated[
 
 class TextOptions(Lenient):
     format: TextFormat | None = None
+    verbosity: Annotated[Any, Ignored(unless=("medium",))] = None
 
 
 Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
-# What is valid at OpenAI's and is not kept or done here, and why.
-_REFUSED = {
-    "previous_response_id": "responses are not kept here. Send the whole conversation as `input`.",
-    "conversation": "conversations are not kept here. Send the whole conversation as `input`.",
-    "prompt": "there are no stored prompts here.",
-    "background": "not supported.",
-    "top_logprobs": "not supported yet.",
-}
-_NOTHING = Field(None, json_schema_extra={"enum": [None]})
+_NOT_KEPT = "not kept here. Send the whole conversation as `input`."
 
 
 class ResponsesRequest(Lenient):
@@ -166,14 +163,24 @@ class ResponsesRequest(Lenient):
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None
     metadata: Metadata | None = Field(None, max_length=MAX_METADATA)
-    previous_response_id: str | None = _NOTHING
-    conversation: str | dict[str, Any] | None = _NOTHING
-    prompt: dict[str, Any] | None = _NOTHING
-    background: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
-    top_logprobs: int | None = Field(None, json_schema_extra={"enum": [0, None]})
-
-    def check_supported(self) -> None:
-        """Raises InvalidRequest."""
-        for name, reason in _REFUSED.items():
-            if self.__dict__[name]:
-                raise InvalidRequest(f"{name}: {reason}", name)
+    stream_options: StreamOptions | None = None
+    access_programs: Annotated[Any, Ignored()] = None
+    background_options: Annotated[Any, Ignored()] = None
+    context_management: Annotated[Any, Ignored()] = None
+    image: Annotated[Any, Ignored()] = None
+    include: Annotated[Any, Ignored()] = None
+    max_tool_calls: Annotated[Any, Ignored()] = None
+    prompt_cache_key: Annotated[Any, Ignored()] = None
+    prompt_cache_options: Annotated[Any, Ignored()] = None
+    prompt_cache_retention: Annotated[Any, Ignored()] = None
+    safety_identifier: Annotated[Any, Ignored()] = None
+    service_tier: Annotated[Any, Ignored(unless=("auto", "default"))] = None
+    store: Annotated[Any, Ignored(unless=(False,))] = None
+    truncation: Annotated[Any, Ignored(unless=("disabled",))] = None
+    user: Annotated[Any, Ignored()] = None
+    background: Annotated[Any, Refused("every response is waited for here.", unless=(False,))] = None
+    conversation: Annotated[Any, Refused(f"conversations are {_NOT_KEPT}")] = None
+    moderation: Annotated[Any, Refused("nothing here moderates.")] = None
+    previous_response_id: Annotated[Any, Refused(f"responses are {_NOT_KEPT}")] = None
+    prompt: Annotated[Any, Refused("there are no stored prompts here.")] = None
+    top_logprobs: Annotated[Any, Refused("not supported yet.")] = None

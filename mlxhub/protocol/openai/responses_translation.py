@@ -19,6 +19,7 @@ from mlxhub.protocol.openai.responses import (
     ResponsePlainText,
     ResponsesRequest,
 )
+from mlxhub.refusals import InvalidRequest
 
 # By which names its clients know the parameters of a chat request.
 PARAMETERS = {
@@ -32,10 +33,12 @@ PARAMETERS = {
 
 def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
     """Raises InvalidRequest."""
-    asked.check_supported()
+    messages = _messages(asked.input)
+    if not messages:
+        raise InvalidRequest("input: there is nothing to answer in it.", "input")
     fields: dict[str, Any] = {
         "model": asked.model,
-        "messages": [*_instructions(asked.instructions), *_messages(asked.input)],
+        "messages": [*_instructions(asked.instructions), *messages],
         "max_tokens": asked.max_output_tokens,
         "temperature": asked.temperature,
         "top_p": asked.top_p,
@@ -44,9 +47,8 @@ def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
         "tool_choice": _tool_choice(asked.tool_choice),
         "parallel_tool_calls": asked.parallel_tool_calls,
         "response_format": _response_format(asked),
+        "reasoning_effort": None if asked.reasoning is None else asked.reasoning.effort,
     }
-    if asked.reasoning is not None and asked.reasoning.effort == "none":
-        fields["chat_template_kwargs"] = {"enable_thinking": False}
     return ChatRequest.model_validate(fields)
 
 

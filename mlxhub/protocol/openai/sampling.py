@@ -1,10 +1,11 @@
 """The fields that chat and text completions have in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mlxhub.core.constraint import Constraint
+from mlxhub.protocol.parameters import Ignored
 
 MAX_STOPS = 16
 MAX_ANSWERS = 8
@@ -19,6 +20,7 @@ class Lenient(BaseModel):
 
 class StreamOptions(Lenient):
     include_usage: bool | None = None
+    include_obfuscation: Annotated[Any, Ignored(unless=(False,))] = None
 
 
 Stop = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -46,6 +48,7 @@ class SamplingFields(Lenient):
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    user: Annotated[Any, Ignored()] = None
 
     @field_validator("stop")
     @classmethod
