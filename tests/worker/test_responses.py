@@ -122,6 +122,25 @@ def test_a_function_is_called_and_its_output_is_used(client: openai.OpenAI, stre
     assert second.output_text == "It is 21 degrees and clear in Paris."
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_how_likely_each_token_was_is_told(client: openai.OpenAI, stream: bool) -> None:
+    asked: Any = {"model": "m", "input": "count to 7", "temperature": 0, "top_logprobs": 3}
+    told: list[Any] = []
+    if stream:
+        with client.responses.stream(**asked, include=["message.output_text.logprobs"]) as events:
+            for event in events:
+                told += event.logprobs if event.type == "response.output_text.delta" else []
+            response: Any = events.get_final_response()
+    else:
+        response = client.responses.create(**asked)
+    part = response.output[-1].content[0]
+    assert "".join(each.token for each in part.logprobs) == part.text == "1 2 3 4 5 6 7"
+    assert [len(each.top_logprobs) for each in part.logprobs] == [3] * len(part.logprobs)
+    assert response.top_logprobs == 3
+    if stream:
+        assert [each.token for each in told] == [each.token for each in part.logprobs]
+
+
 def test_what_was_read_before_is_counted_apart(client: openai.OpenAI) -> None:
     asked: Any = {"model": "m", "input": "ping", "instructions": "You are brief. " * 20}
     first, second = (client.responses.create(**asked).usage for _ in range(2))
@@ -171,6 +190,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
     ({"tools": [{"type": "function", "name": "f"}] * 129}, "tools"),
     ({"text": {"format": {"type": "xml"}}}, "text.format"),
+    ({"top_logprobs": 21}, "top_logprobs"),
+    ({"include": "message.output_text.logprobs"}, "include"),
     ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
     ({"metadata": {"a": 1}}, "metadata.a"),
     ({"metadata": {"k" * 65: "x"}}, "metadata"),

@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
-from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MAX_TOP_LOGPROBS
 from mlxhub.protocol.openai.sampling import Lenient, StreamOptions
 from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
 
 MAX_METADATA = 16
+OUTPUT_LOGPROBS = "message.output_text.logprobs"
 
 
 class InputText(Lenient):
@@ -163,12 +164,13 @@ class ResponsesRequest(Lenient):
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None
     metadata: Metadata | None = Field(None, max_length=MAX_METADATA)
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     stream_options: StreamOptions | None = None
     access_programs: Annotated[Any, Ignored()] = None
     background_options: Annotated[Any, Ignored()] = None
     context_management: Annotated[Any, Ignored()] = None
     image: Annotated[Any, Ignored()] = None
-    include: Annotated[Any, Ignored()] = None
+    include: Annotated[list[str] | None, Ignored(unless=(OUTPUT_LOGPROBS,))] = None
     max_tool_calls: Annotated[Any, Ignored()] = None
     prompt_cache_key: Annotated[Any, Ignored()] = None
     prompt_cache_options: Annotated[Any, Ignored()] = None
@@ -183,4 +185,8 @@ class ResponsesRequest(Lenient):
     moderation: Annotated[Any, Refused("nothing here moderates.")] = None
     previous_response_id: Annotated[Any, Refused(f"responses are {_NOT_KEPT}")] = None
     prompt: Annotated[Any, Refused("there are no stored prompts here.")] = None
-    top_logprobs: Annotated[Any, Refused("not supported yet.")] = None
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Of the texts in the output."""
+        return bool(self.top_logprobs) or OUTPUT_LOGPROBS in (self.include or ())

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -10,8 +10,18 @@ import msgspec
 
 from mlxhub.errors import MlxhubError
 from mlxhub.protocol.errors import http_error
+from mlxhub.protocol.openai.logprobs import response_logprobs
 from mlxhub.protocol.openai.responses import ResponsesRequest
-from mlxhub.protocol.parts import Answered, Content, Finish, FunctionCall, Part, Reasoning, Usage
+from mlxhub.protocol.parts import (
+    Answered,
+    Content,
+    Finish,
+    FunctionCall,
+    Part,
+    Reasoning,
+    SampledLogprob,
+    Usage,
+)
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete", "failed"]
 JsonObject: TypeAlias = dict[str, Any]
@@ -52,9 +62,10 @@ class ResponseHead:
 
 def whole_response(head: ResponseHead, answered: Answered) -> bytes:
     (ending,) = answered.rows
-    output = [finished_item(part) for part in ending.parts]
+    parts = [part for part in ending.parts if isinstance(part, FunctionCall) or part.text]
+    output = [finished_item(part) for part in parts]
     status = status_of(ending.finish)
-    if output and status == "incomplete" and not isinstance(ending.parts[-1], FunctionCall):
+    if output and status == "incomplete" and not isinstance(parts[-1], FunctionCall):
         output[-1]["status"] = status
     return encode(head.response(status, output, answered.usage))
 
@@ -65,8 +76,8 @@ def status_of(finish: Finish) -> Status:
 
 def finished_item(part: Part) -> JsonObject:
     match part:
-        case Content(text):
-            return message_item(new_id("msg"), "completed", text)
+        case Content(text, logprobs):
+            return message_item(new_id("msg"), "completed", text, logprobs)
         case Reasoning(text):
             return reasoning_item(new_id("rs"), "completed", text)
         case FunctionCall():
@@ -77,9 +88,11 @@ def new_id(kind: str) -> str:
     return f"{kind}_{uuid.uuid4().hex}"
 
 
-def message_item(item_id: str, status: Status, text: str | None) -> JsonObject:
+def message_item(
+    item_id: str, status: Status, text: str | None, logprobs: Sequence[SampledLogprob] = ()
+) -> JsonObject:
     """`text` None: it has just begun, and has no part yet."""
-    content = [] if text is None else [output_text(text)]
+    content = [] if text is None else [output_text(text, logprobs)]
     return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": content}
 
 
@@ -99,18 +112,13 @@ def call_item(item_id: str, status: Status, call: FunctionCall, arguments: str) 
     }
 
 
-def output_text(text: str) -> JsonObject:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def output_text(text: str, logprobs: Sequence[SampledLogprob] = ()) -> JsonObject:
+    told = response_logprobs(logprobs)
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": told}
 
 
 def reasoning_text(text: str) -> JsonObject:
     return {"type": "reasoning_text", "text": text}
-
-
-BEGUN_ITEMS: dict[type[Part], tuple[str, Callable[[str, Status, str | None], JsonObject]]] = {
-    Content: ("msg", message_item),
-    Reasoning: ("rs", reasoning_item),
-}
 
 
 def usage_json(usage: Usage) -> JsonObject:
@@ -118,7 +126,7 @@ def usage_json(usage: Usage) -> JsonObject:
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
 
@@ -141,6 +149,7 @@ def _echo(asked: ResponsesRequest) -> JsonObject:
         "text": {"format": {"type": "text"} if wanted is None else wanted.model_dump(by_alias=True)},
         "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),
         "tools": [tool.model_dump() for tool in asked.tools or ()],
+        "top_logprobs": asked.top_logprobs or 0,
         "top_p": asked.top_p,
         "truncation": "disabled",
     }

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mlxhub.protocol.openai.documented import ToldSample
+
 
 class _Answered(BaseModel):
     """Nothing else is answered than what stands here."""
@@ -15,7 +17,7 @@ class AnsweredOutputText(_Answered):
     type: Literal["output_text"]
     text: str
     annotations: list[Any]
-    logprobs: list[Any]
+    logprobs: list[ToldSample]
 
 
 class AnsweredReasoningText(_Answered):
@@ -95,5 +97,6 @@ class AnsweredResponse(_Answered):
     text: dict[str, Any]
     tool_choice: str | dict[str, Any]
     tools: list[dict[str, Any]]
+    top_logprobs: int
     top_p: float | None
     truncation: Literal["disabled"]

@@ -47,6 +47,8 @@ def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
         "tool_choice": _tool_choice(asked.tool_choice),
         "parallel_tool_calls": asked.parallel_tool_calls,
         "response_format": _response_format(asked),
+        "logprobs": asked.wants_logprobs,
+        "top_logprobs": asked.top_logprobs,
         "reasoning_effort": None if asked.reasoning is None else asked.reasoning.effort,
     }
     return ChatRequest.model_validate(fields)
