@@ -60,12 +60,12 @@ class Refused:
         return value
 
 
-def ignored_header(sent: BaseModel) -> dict[str, str]:
-    """The header that names what was ignored of a request; none where nothing was.
+def ignored_header(sent: BaseModel, *more: str) -> dict[str, str]:
+    """The header that names what was ignored of a request, and `more`; none where nothing was.
 
     Only names that this code knows: nothing of what a client sends gets into a header.
     """
-    names = [*ignored_parameters(sent)]
+    names = [*ignored_parameters(sent), *more]
     return {IGNORED_HEADER: ", ".join(names)} if names else {}
 
 

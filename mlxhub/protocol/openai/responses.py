@@ -145,7 +145,6 @@ class TextOptions(Lenient):
 
 
 Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
-_NOT_KEPT = "not kept here. Send the whole conversation as `input`."
 
 
 class ResponsesRequest(Lenient):
@@ -164,6 +163,8 @@ class ResponsesRequest(Lenient):
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None
     metadata: Metadata | None = Field(None, max_length=MAX_METADATA)
+    previous_response_id: str | None = None
+    store: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
     stream_options: StreamOptions | None = None
     access_programs: Annotated[Any, Ignored()] = None
@@ -177,13 +178,11 @@ class ResponsesRequest(Lenient):
     prompt_cache_retention: Annotated[Any, Ignored()] = None
     safety_identifier: Annotated[Any, Ignored()] = None
     service_tier: Annotated[Any, Ignored(unless=("auto", "default"))] = None
-    store: Annotated[Any, Ignored(unless=(False,))] = None
     truncation: Annotated[Any, Ignored(unless=("disabled",))] = None
     user: Annotated[Any, Ignored()] = None
     background: Annotated[Any, Refused("every response is waited for here.", unless=(False,))] = None
-    conversation: Annotated[Any, Refused(f"conversations are {_NOT_KEPT}")] = None
+    conversation: Annotated[Any, Refused("there are no conversations here.")] = None
     moderation: Annotated[Any, Refused("nothing here moderates.")] = None
-    previous_response_id: Annotated[Any, Refused(f"responses are {_NOT_KEPT}")] = None
     prompt: Annotated[Any, Refused("there are no stored prompts here.")] = None
 
     @property

@@ -1,8 +1,8 @@
 """The response object, and the items of its output."""
 
+import secrets
 import time
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -30,12 +30,16 @@ encode = msgspec.json.encode
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What a response says of itself in each of its states. `created_at` in Unix seconds."""
+    """What a response says of itself in each of its states. `created_at` in Unix seconds.
+
+    `keep` is handed the response once it is over, and says whether it is kept. None: it is not to be.
+    """
 
     id: str
     created_at: int
     model: str
     asked: ResponsesRequest
+    keep: Callable[[JsonObject], bool] | None = None
 
     def response(
         self,
@@ -57,7 +61,13 @@ class ResponseHead:
             "output": output,
             "usage": None if usage is None else usage_json(usage),
             **_echo(self.asked),
+            "store": self.keep is not None and error is None,
         }
+
+    def over(self, status: Status, output: Sequence[JsonObject], usage: Usage) -> JsonObject:
+        said = self.response(status, output, usage)
+        said["store"] = self.keep is not None and self.keep(said)
+        return said
 
 
 def whole_response(head: ResponseHead, answered: Answered) -> bytes:
@@ -67,7 +77,7 @@ def whole_response(head: ResponseHead, answered: Answered) -> bytes:
     status = status_of(ending.finish)
     if output and status == "incomplete" and not isinstance(parts[-1], FunctionCall):
         output[-1]["status"] = status
-    return encode(head.response(status, output, answered.usage))
+    return encode(head.over(status, output, answered.usage))
 
 
 def status_of(finish: Finish) -> Status:
@@ -85,7 +95,8 @@ def finished_item(part: Part) -> JsonObject:
 
 
 def new_id(kind: str) -> str:
-    return f"{kind}_{uuid.uuid4().hex}"
+    """Whoever knows the id of a response that is kept may read it: nobody can guess one."""
+    return f"{kind}_{secrets.token_hex(24)}"
 
 
 def message_item(
@@ -142,9 +153,8 @@ def _echo(asked: ResponsesRequest) -> JsonObject:
         "max_output_tokens": asked.max_output_tokens,
         "metadata": asked.metadata or {},
         "parallel_tool_calls": asked.parallel_tool_calls is not False,
-        "previous_response_id": None,
+        "previous_response_id": asked.previous_response_id,
         "reasoning": {"effort": effort, "summary": None},
-        "store": False,
         "temperature": asked.temperature,
         "text": {"format": {"type": "text"} if wanted is None else wanted.model_dump(by_alias=True)},
         "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),

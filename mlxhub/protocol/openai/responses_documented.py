@@ -90,9 +90,9 @@ class AnsweredResponse(_Answered):
     max_output_tokens: int | None
     metadata: dict[str, str]
     parallel_tool_calls: bool
-    previous_response_id: None
+    previous_response_id: str | None
     reasoning: dict[str, Any]
-    store: Literal[False]
+    store: bool
     temperature: float | None
     text: dict[str, Any]
     tool_choice: str | dict[str, Any]
@@ -100,3 +100,9 @@ class AnsweredResponse(_Answered):
     top_logprobs: int
     top_p: float | None
     truncation: Literal["disabled"]
+
+
+class DeletedResponse(_Answered):
+    id: str
+    object: Literal["response"]
+    deleted: Literal[True]

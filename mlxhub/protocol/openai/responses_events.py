@@ -78,7 +78,7 @@ class ResponseWriter:
         return self._close(self._status)
 
     def finish(self, usage: Usage) -> bytes:
-        response = self._head.response(self._status, self._output, usage)
+        response = self._head.over(self._status, self._output, usage)
         return self._event(f"response.{self._status}", {"response": response})
 
     def keepalive(self) -> bytes:

@@ -19,6 +19,7 @@ from mlxhub.protocol.openai.responses import (
     ResponsePlainText,
     ResponsesRequest,
 )
+from mlxhub.protocol.openai.responses_items import input_items
 from mlxhub.refusals import InvalidRequest
 
 # By which names its clients know the parameters of a chat request.
@@ -31,9 +32,9 @@ PARAMETERS = {
 }
 
 
-def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
-    """Raises InvalidRequest."""
-    messages = _messages(asked.input)
+def chat_of_response(asked: ResponsesRequest, earlier: Sequence[InputItem] = ()) -> ChatRequest:
+    """`earlier`: the items of the response that it goes on from. Raises InvalidRequest."""
+    messages = _messages([*earlier, *input_items(asked.input)])
     if not messages:
         raise InvalidRequest("input: there is nothing to answer in it.", "input")
     fields: dict[str, Any] = {
@@ -58,11 +59,9 @@ def _instructions(instructions: str | None) -> list[dict[str, Any]]:
     return [{"role": "system", "content": instructions}] if instructions else []
 
 
-def _messages(sent: str | Sequence[InputItem]) -> list[dict[str, Any]]:
-    if isinstance(sent, str):
-        return [{"role": "user", "content": sent}]
+def _messages(items: Sequence[InputItem]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    for item in sent:
+    for item in items:
         match item:
             case MessageItem(role="assistant"):
                 _assistant(messages, "content")["content"] = _text(item.content)
