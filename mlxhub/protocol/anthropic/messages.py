@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
-from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_NAME, MAX_PARTS, MAX_TOOLS
 from mlxhub.protocol.openai.sampling import MAX_STOPS, Lenient, Stop
 from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
@@ -97,7 +97,7 @@ class ClientTool(Lenient):
     """One that the client runs. Those of Anthropic's own servers have other types."""
 
     type: Literal["custom"] | None = None
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
     description: str | None = None
     input_schema: dict[str, Any]
 
@@ -120,7 +120,7 @@ class AnyChoice(_Choice):
 
 class NamedChoice(_Choice):
     type: Literal["tool"]
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
 
 
 ToolChoice = Annotated[

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Tag
 
 from mlxhub.core.constraint import (
     ANY_OBJECT,
@@ -16,6 +16,7 @@ from mlxhub.core.constraint import (
 )
 from mlxhub.protocol.openai.sampling import Lenient, SamplingFields
 from mlxhub.protocol.parameters import Ignored, Refused
+from mlxhub.protocol.tagged import tag, told_apart_by
 from mlxhub.refusals import InvalidRequest
 
 MAX_MESSAGES = 4096
@@ -86,7 +87,12 @@ class JsonSchemaFormat(Lenient):
     json_schema: NamedSchema
 
 
-ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
+ResponseFormat = Annotated[
+    Annotated[TextFormat, Tag(tag("text"))]
+    | Annotated[JsonObjectFormat, Tag(tag("json_object"))]
+    | Annotated[JsonSchemaFormat, Tag(tag("json_schema"))],
+    told_apart_by("type", "its type must be text, json_object or json_schema"),
+]
 
 
 class NamedFunction(Lenient):

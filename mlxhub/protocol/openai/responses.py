@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
-from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MAX_TOP_LOGPROBS
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_NAME, MAX_PARTS, MAX_TOOLS, MAX_TOP_LOGPROBS
 from mlxhub.protocol.openai.sampling import Lenient, StreamOptions
 from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
@@ -90,7 +90,7 @@ _Items = Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES,
 
 class FunctionTool(Lenient):
     type: Literal["function"]
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -98,7 +98,7 @@ class FunctionTool(Lenient):
 
 class FunctionChoice(Lenient):
     type: Literal["function"]
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
 
 
 class AllowedFunctions(Lenient):
@@ -125,7 +125,7 @@ class ResponseJsonObject(Lenient):
 
 class ResponseJsonSchema(Lenient):
     type: Literal["json_schema"]
-    name: str
+    name: str = Field(min_length=1, max_length=MAX_NAME)
     description: str | None = None
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
