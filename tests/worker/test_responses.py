@@ -180,22 +180,14 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"input": []}, "input"),
     ({"input": 5}, "input"),
     ({"input": [{"type": "reasoning", "summary": []}]}, "input"),
-    ({"input": [{"role": "user", "content": "x"}] * 4097}, "input"),
     ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
     ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
     ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
     (items({"role": "user", "content": "x"}, {"type": "function_call", "name": "f"}), "input[1].call_id"),
-    ({"max_output_tokens": 0}, "max_output_tokens"),
-    ({"temperature": 3}, "temperature"),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-    ({"tools": [{"type": "function", "name": "f"}] * 129}, "tools"),
     ({"text": {"format": {"type": "xml"}}}, "text.format"),
-    ({"top_logprobs": 21}, "top_logprobs"),
     ({"include": "message.output_text.logprobs"}, "include"),
-    ({"metadata": {str(n): "x" for n in range(17)}}, "metadata"),
     ({"metadata": {"a": 1}}, "metadata.a"),
-    ({"metadata": {"k" * 65: "x"}}, "metadata"),
-    ({"metadata": {"a": "x" * 513}}, "metadata.a"),
     ({"previous_response_id": "resp_1"}, "previous_response_id"),
     ({"conversation": "conv_1"}, "conversation"),
     ({"background": True}, "background"),
@@ -209,21 +201,6 @@ def test_a_bad_field_is_named(demo: Worker, change: dict[str, Any], param: str, 
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (400, param), error
     assert error["message"].startswith(f"{param}: ")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"metadata": {str(n) * 32: "x" * 512 for n in range(10, 26)}},
-        {"tools": [{"type": "function", "name": "f"}] * 20},
-        {"input": [{"role": "user", "content": "x"}] * 4096},
-        {"temperature": 2, "top_p": 1, "previous_response_id": None, "background": False},
-    ],
-)
-def test_what_is_just_within_the_limits_is_taken(demo: Worker, change: dict[str, Any]) -> None:
-    response = demo.post("/v1/responses", {**GOOD, **change})
-    # The demo's context holds no four thousand messages.
-    assert response.status_code == 200 or "this model's context" in response.text, response.text
 
 
 def test_an_unknown_model_is_said_to_be_none(client: openai.OpenAI) -> None:
