@@ -81,7 +81,9 @@ def ignored_parameters(sent: BaseModel) -> Iterator[str]:
 
 def _asks_for_more(value: object, known: tuple[_Plain, ...]) -> bool:
     """A null asks for nothing, as an empty list does."""
-    if isinstance(value, list):
-        return any(_asks_for_more(each, known) for each in value)
+    values = value if isinstance(value, list) else [value]
     # False is 0 to Python, and not to the documents that say what is taken.
-    return value is not None and not any(type(value) is type(each) and value == each for each in known)
+    return any(
+        each is not None and not any(type(each) is type(one) and each == one for one in known)
+        for each in values
+    )
