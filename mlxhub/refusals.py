@@ -15,6 +15,8 @@ RequestError
 ├── InvalidRequest     the request breaks a rule; names the parameter
 ├── NotJson            its Content-Type is not application/json
 ├── RequestTooLarge    its body is over the limit
+├── ResponseGone       it goes on from a response that is not, or no longer, kept
+├── UnknownResponse    it asks for one
 ├── ContextOverflow    prompt and answer do not fit the context
 ├── QueueFull          too many wait already
 ├── QueueTimeout       waited too long for a place
@@ -117,6 +119,24 @@ class RequestTooLarge(RequestError):
         limit = f"{limit_bytes // 1_000_000} MB" if limit_bytes >= 1_000_000 else f"{limit_bytes // 1000} KB"
         super().__init__(f"The body is larger than {limit}.")
         self.limit_bytes = limit_bytes
+
+
+class ResponseGone(RequestError):
+    def __init__(self) -> None:
+        super().__init__(
+            "previous_response_id: this response is not kept here, or no longer. Send the whole conversation "
+            "as `input`."
+        )
+
+
+class UnknownResponse(RequestError):
+    def __init__(self, *, is_on: bool) -> None:
+        """`is_on`: whether any is kept."""
+        super().__init__(
+            "This response is not kept here, or no longer."
+            if is_on
+            else "No responses are kept here: `response_store` of this model in hub.yaml says 0 entries."
+        )
 
 
 class ContextOverflow(RequestError):

@@ -63,7 +63,7 @@ class Forwarder:
                     # To leave an answer unfinished is how HTTP says that it is not whole.
                     return
                 silent = WorkerSilent(lease.name, "the connection ended in the middle of the answer.")
-                error = broken_off(scope["path"], silent, request_id(scope))
+                error = broken_off(scope["path"], silent, request_id(scope), last)
                 begin = b"" if last.endswith(_EVENT_END) else _EVENT_END
                 await send(_body_message(begin + error, more=False))
                 return

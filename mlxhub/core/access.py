@@ -38,7 +38,7 @@ class Need(StrEnum):
 class Body(StrEnum):
     """NONE: it is not read. OBJECT: a small JSON object, `{}` at least. JSON: what the route itself reads.
 
-    What changes something always takes JSON: a page of another site cannot send that type unasked.
+    A POST always takes JSON: a page of another site cannot send that type unasked, nor a DELETE.
     """
 
     NONE = "none"

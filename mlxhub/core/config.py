@@ -54,6 +54,13 @@ class PromptCacheLimits(_Strict):
     disk_bytes: int = Field(0, ge=0, description="Disk they may take, to outlive the process; 0: none.")
 
 
+class ResponseStoreLimits(_Strict):
+    """What a worker keeps of responses, so that others can go on from them, until its process ends."""
+
+    entries: int = Field(0, ge=0, le=100_000, description="Responses; 0: none.")
+    bytes: int = Field(64_000_000, ge=0, description="Memory they may take together.")
+
+
 class EngineOptions(_Strict):
     """What a worker needs to know of its model. Every option is defined here, once."""
 
@@ -73,6 +80,9 @@ class EngineOptions(_Strict):
     sampling: Sampling = Field(Sampling(), description="Sampling of a request that names none.")
     prompt_cache: PromptCacheLimits = Field(
         PromptCacheLimits(), description="What is kept of prompts, for those that begin alike."
+    )
+    response_store: ResponseStoreLimits = Field(
+        ResponseStoreLimits(), description="What is kept of responses, for `previous_response_id`."
     )
     prefill_step: int = Field(512, ge=16, le=16_384, description="Prompt tokens taken in one step.")
     kv_bits: Literal[2, 4, 8] | None = Field(

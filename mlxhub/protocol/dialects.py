@@ -4,7 +4,7 @@ from mlxhub.errors import MlxhubError
 from mlxhub.protocol import sse
 from mlxhub.protocol.anthropic.errors import anthropic_error, anthropic_error_event
 from mlxhub.protocol.errors import ErrorEnvelope
-from mlxhub.protocol.openai.responses_events import response_error_event
+from mlxhub.protocol.openai.responses_events import next_sequence_number, response_error_event
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -22,11 +22,10 @@ def error_body(path: str, status: int, envelope: ErrorEnvelope, request_id: str 
     return envelope.model_dump_json().encode()
 
 
-def broken_off(path: str, error: MlxhubError, request_id: str | None) -> bytes:
-    """The last event of a stream that somebody else began."""
+def broken_off(path: str, error: MlxhubError, request_id: str | None, said: bytes = b"") -> bytes:
+    """The last event of a stream that somebody else began. `said`: the last that came of it."""
     if path == MESSAGES:
         return anthropic_error_event(error, request_id)
     if path == RESPONSES:
-        # Nobody here has counted its events.
-        return response_error_event(error, sequence_number=0)
+        return response_error_event(error, next_sequence_number(said))
     return sse.error_event(error)

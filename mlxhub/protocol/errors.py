@@ -53,6 +53,8 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
     refusals.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),
     refusals.RequestTooLarge: HttpError(413, "invalid_request_error", "request_too_large"),
+    refusals.ResponseGone: HttpError(400, "invalid_request_error", "previous_response_not_found"),
+    refusals.UnknownResponse: HttpError(404, "invalid_request_error", "response_not_found"),
     refusals.ContextOverflow: HttpError(400, "invalid_request_error", "context_length_exceeded"),
     refusals.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
     refusals.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),
@@ -87,6 +89,8 @@ def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
             pass
         case errors.UnknownModel():
             param = "model"
+        case refusals.ResponseGone():
+            param = "previous_response_id"
         case _:
             param = None
     return ErrorEnvelope(error=ErrorBody(message=str(error), type=row.type, code=row.code, param=param))

@@ -8,28 +8,6 @@ Finish: TypeAlias = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionCall:
-    """`arguments` is JSON text."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-Part: TypeAlias = Reasoning | Content | FunctionCall
-
-
-@dataclass(frozen=True, slots=True)
 class TokenLogprob:
     """`text_bytes` need not be whole characters. `logprob` is natural, of all that could be sampled."""
 
@@ -46,25 +24,55 @@ class SampledLogprob:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The last parts of one answer, or all of them, and what is told of their tokens.
+class Reasoning:
+    """`logprobs` of any part, where the request asks for them: of the tokens since those told last.
 
-    `stop`: the stop text that ended it.
+    A part without text is there for the logprobs of tokens that say nothing, as marks do.
     """
 
-    parts: tuple[Part, ...]
-    finish: Finish
-    stop: str | None = None
+    text: str
     logprobs: tuple[SampledLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    text: str
+    logprobs: tuple[SampledLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """`arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
+    logprobs: tuple[SampledLogprob, ...] = ()
+
+
+Part: TypeAlias = Reasoning | Content | FunctionCall
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last parts of one answer, or all of them. `stop`: the stop text that ended it."""
+
+    parts: tuple[Part, ...]
+    finish: Finish
+    stop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """`cached_tokens` of the prompt's did not have to be read."""
+    """`cached_tokens` of the prompt's did not have to be read.
+
+    `reasoning_tokens` of the answers' are thoughts. None: they are not told apart.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +89,8 @@ class AnswerWriter(Protocol):
     def begin(self, usage: Usage) -> bytes:
         """Nothing where a keepalive has begun it."""
 
-    def part(self, row: int, part: Part, logprobs: Sequence[SampledLogprob] = ()) -> bytes:
-        """`logprobs` of the tokens since those told last; only where the request asks for them."""
+    def part(self, row: int, part: Part) -> bytes:
+        """Nothing where it has no text and the API does not tell its logprobs."""
 
     def end(self, row: int, ending: Ending) -> bytes:
         """After `part` was called for all of its parts."""

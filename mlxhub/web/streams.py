@@ -1,7 +1,8 @@
 """Answers that take long: server-sent events, and computations that end when the client leaves."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from loguru import logger
@@ -15,7 +16,7 @@ from mlxhub.refusals import GenerationFailed
 from mlxhub.web.responses import error_response
 
 KEEPALIVE_SECONDS = 10.0
-HEADERS = {"content-type": "text/event-stream; charset=utf-8"}
+CONTENT_TYPE = {"content-type": "text/event-stream; charset=utf-8"}
 
 T = TypeVar("T")
 
@@ -51,12 +52,13 @@ class EventStream(Response):
     def __init__(
         self,
         events: AsyncGenerator[bytes, None],
+        headers: Mapping[str, str] = MappingProxyType({}),
         *,
         keepalive: Callable[[], bytes] = lambda: sse.KEEPALIVE,
         error_event: Callable[[MlxhubError], bytes] = sse.error_event,
         keepalive_seconds: float = KEEPALIVE_SECONDS,
     ) -> None:
-        super().__init__(headers=HEADERS)
+        super().__init__(headers={**headers, **CONTENT_TYPE})
         del self.headers["content-length"]
         self._events = events
         self._keepalive = keepalive

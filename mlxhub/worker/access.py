@@ -25,6 +25,8 @@ TABLE = RouteTable(
     Route("POST", "/v1/chat/completions", Need.API_WHERE_REQUIRED, Body.JSON),
     Route("POST", "/v1/completions", Need.API_WHERE_REQUIRED, Body.JSON),
     Route("POST", "/v1/responses", Need.API_WHERE_REQUIRED, Body.JSON),
+    Route("GET", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
+    Route("DELETE", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
     Route("POST", "/v1/messages", Need.API_WHERE_REQUIRED, Body.JSON),
     Route("POST", "/v1/messages/count_tokens", Need.API_WHERE_REQUIRED, Body.JSON),
 )

@@ -1,13 +1,14 @@
 """A chat answer, whatever API asks for it: from what the engine says to parts, streamed or whole."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from types import MappingProxyType
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.protocol.openai.chat import ChatRequest
-from mlxhub.protocol.parts import Answered, AnswerWriter, Content, Ending, Part, SampledLogprob, Usage
+from mlxhub.protocol.parts import Answered, AnswerWriter, Ending, FunctionCall, Part, Usage
 from mlxhub.worker.engines.engine import ChatPrompt, Finished, GenerationRequest, Piece
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.model_service import ModelService
@@ -31,12 +32,10 @@ def chat_wanted(
     chat: ChatRequest, settings: WorkerSettings, names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatWanted:
     """Other APIs' requests come as what OpenAI's would be, with their `names`. Raises InvalidRequest."""
-    options = chat.chat_template_kwargs
-    thinking = None if options is None else options.enable_thinking
     prompt = ChatPrompt(
         chat.template_messages(),
         chat.template_tools(),
-        {} if thinking is None else {"enable_thinking": thinking},
+        {} if chat.thinking is None else {"enable_thinking": chat.thinking},
     )
     return ChatWanted(
         generation_request(chat, prompt, chat.answer_limit, settings),
@@ -51,54 +50,66 @@ async def stream_answer(
     service: ModelService, wanted: ChatWanted, writer: AnswerWriter
 ) -> AsyncGenerator[bytes, None]:
     async with _generation(service, wanted) as generation:
-        if begun := writer.begin(_usage(generation)):
-            yield begun
         readers = _readers(generation, wanted)
+        if begun := writer.begin(_usage(generation, readers)):
+            yield begun
         while generation.has_more:
             chunks: list[bytes] = []
             for delta in await generation.take():
                 match delta:
-                    case Piece(handle, text, logprobs) if text or logprobs:
+                    case Piece(handle, text, logprobs):
                         row = generation.row(handle)
-                        chunks += _written(writer, row, readers[row].read(text), logprobs)
+                        chunks += [writer.part(row, part) for part in readers[row].read(text, logprobs)]
                     case Finished():
                         row = generation.row(delta.handle)
-                        ending = readers[row].finish(delta.text, delta.reason, delta.stop)
-                        chunks += _written(writer, row, ending.parts, delta.logprobs)
+                        ending = _finished(readers[row], delta)
+                        chunks += [writer.part(row, part) for part in ending.parts]
                         chunks.append(writer.end(row, ending))
-            if chunks:
-                yield b"".join(chunks)
-        yield writer.finish(_usage(generation))
+            if said := b"".join(chunks):
+                yield said
+        yield writer.finish(_usage(generation, readers))
 
 
 async def whole_answer(service: ModelService, wanted: ChatWanted) -> Answered:
-    """Pieces are joined before they are read: one pass of the parser instead of one per token."""
     async with _generation(service, wanted) as generation:
         readers = _readers(generation, wanted)
-        pieces: list[list[str]] = [[] for _ in readers]
-        told: list[list[SampledLogprob]] = [[] for _ in readers]
+        parts: list[list[Part]] = [[] for _ in readers]
         rows: dict[int, Ending] = {}
         while generation.has_more:
             for delta in await generation.take():
                 match delta:
                     case Piece(handle, text, logprobs):
-                        pieces[generation.row(handle)].append(text)
-                        told[generation.row(handle)] += logprobs
-                    case Finished(text=text):
+                        row = generation.row(handle)
+                        parts[row] += readers[row].read(text, logprobs)
+                    case Finished():
                         row = generation.row(delta.handle)
-                        said = "".join((*pieces[row], text))
-                        ending = readers[row].finish(said, delta.reason, delta.stop)
-                        rows[row] = replace(ending, logprobs=(*told[row], *delta.logprobs))
-        return Answered([rows[row] for row in range(len(readers))], _usage(generation))
+                        ending = _finished(readers[row], delta)
+                        rows[row] = replace(ending, parts=tuple(_joined([*parts[row], *ending.parts])))
+        return Answered([rows[row] for row in range(len(readers))], _usage(generation, readers))
 
 
-def _written(
-    writer: AnswerWriter, row: int, parts: Sequence[Part], logprobs: Sequence[SampledLogprob]
-) -> list[bytes]:
-    if not logprobs:
-        return [writer.part(row, part) for part in parts]
-    *earlier, last = parts or [Content("")]
-    return [*(writer.part(row, part) for part in earlier), writer.part(row, last, logprobs)]
+def _finished(reader: RowReader, delta: Finished) -> Ending:
+    return reader.finish(delta.text, delta.reason, delta.stop, delta.logprobs)
+
+
+def _joined(parts: Sequence[Part]) -> Iterator[Part]:
+    """Neighbours of one kind as one, but for calls, and what has no text and is at the end of its kind."""
+    for _, run in groupby(parts, key=type):
+        said = [*run]
+        without_text: list[Part] = []
+        while said and not isinstance(said[-1], FunctionCall) and not said[-1].text:
+            without_text.append(said.pop())
+        yield from _as_one(said)
+        yield from _as_one(without_text[::-1])
+
+
+def _as_one(run: Sequence[Part]) -> Iterator[Part]:
+    texts = [part for part in run if not isinstance(part, FunctionCall)]
+    if not texts:
+        yield from run
+        return
+    logprobs = tuple(each for part in texts for each in part.logprobs)
+    yield replace(texts[0], text="".join(part.text for part in texts), logprobs=logprobs)
 
 
 @asynccontextmanager
@@ -122,6 +133,11 @@ def _readers(generation: Generation, wanted: ChatWanted) -> list[RowReader]:
     ]
 
 
-def _usage(generation: Generation) -> Usage:
+def _usage(generation: Generation, readers: Sequence[RowReader]) -> Usage:
     """The answers of one chat share their prompt."""
-    return Usage(len(generation.prepared[0].tokens), generation.completion_tokens, generation.cached_tokens)
+    return Usage(
+        len(generation.prepared[0].tokens),
+        generation.completion_tokens,
+        generation.cached_tokens,
+        sum(reader.reasoning_tokens for reader in readers),
+    )

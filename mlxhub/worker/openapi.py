@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from mlxhub.core.lifecycle import ModelState
+from mlxhub.protocol.openai.responses_documented import AnsweredResponse, DeletedResponse
 from mlxhub.protocol.openapi import Operation, make_openapi
 from mlxhub.protocol.operations import MODEL_OPERATIONS
 from mlxhub.protocol.worker import Identity, WorkerStatus
@@ -66,6 +67,8 @@ _OPERATIONS = {
     ("GET", "/v1/models"): Operation("Its one model. Loads nothing.", ModelList),
     ("GET", "/v1/models/{model_id:path}"): Operation("The same, by name or alias.", ModelObject),
     **MODEL_OPERATIONS,
+    ("GET", "/v1/responses/{response_id}"): Operation("A response that was kept.", AnsweredResponse),
+    ("DELETE", "/v1/responses/{response_id}"): Operation("Keeps it no longer.", DeletedResponse),
 }
 
 

@@ -1,6 +1,7 @@
 """A19 to A21, and A30: bytes that are hardly HTTP, too large, or meant for another place."""
 
 from collections.abc import Callable, Iterable
+from itertools import product
 
 from tests.attacks.line import Line
 from tests.attacks.place import CHAT, JSON, Place, Program, ask, post
@@ -123,9 +124,15 @@ def _get(*headers: str, path: str | None = None) -> Callable[[Place], Iterable[b
 
 
 def _method(*methods: str) -> Callable[[Place], Iterable[bytes]]:
-    return lambda place: [
-        ask(place, method, path, place.auth) for method in methods for _, path in place.routes()
-    ]
+    """By these, each path that takes others only."""
+
+    def asked(place: Place) -> Iterable[bytes]:
+        routes = place.routes()
+        for method, path in product(methods, {path for _, path in routes}):
+            if (method, path) not in routes:
+                yield ask(place, method, path, place.auth)
+
+    return asked
 
 
 def _target(target: str, method: str = "GET") -> Callable[[Place], Iterable[bytes]]:

@@ -65,6 +65,8 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("POST", CHAT): Shown.V1,
         ("POST", COMPLETIONS): Shown.V1,
         ("POST", RESPONSES): Shown.V1,
+        ("GET", "/v1/responses/{response_id}"): Shown.V1,
+        ("DELETE", "/v1/responses/{response_id}"): Shown.V1,
         ("POST", MESSAGES): Shown.V1,
         ("POST", COUNT_TOKENS): Shown.V1,
     },
@@ -73,6 +75,7 @@ _EXAMPLES = {
     "{name}": "demo",
     "{nonce}": "0123456789abcdef" * 2,
     "{action}": "stop",
+    "{response_id}": "resp_0123456789abcdef",
     "{model_id:path}": "demo",
 }
 

@@ -29,6 +29,9 @@ UNTOLD = (
     b"this model's context",
     b"tool_choice: it requires a call",
     b"top_logprobs: it needs",
+    b"echo: ",
+    b"previous_response_id: ",
+    b"input: there is nothing to answer",
     b"tool_choice: no tool is named",
     b"this schema cannot be enforced",
 )

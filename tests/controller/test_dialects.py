@@ -21,7 +21,7 @@ async def die(_: Received, answer: Answer) -> None:
 
 async def die_in_the_middle(_: Received, answer: Answer) -> None:
     await answer.begin_chunks()
-    await answer.chunk(b'event: ping\ndata: {"type":"ping"}\n\n')
+    await answer.chunk(b'event: ping\ndata: {"type":"ping","sequence_number":6}\n\n')
     await asyncio.sleep(0.05)
     answer.abort()
     await asyncio.sleep(3600)
@@ -69,4 +69,4 @@ async def test_a_response_that_is_broken_off_ends_with_a_typed_event(hub: Runnin
     hub.workers["alpha"].script = die_in_the_middle
     response = await post(hub, "/v1/responses", {"model": "alpha", "stream": True})
     _, error = typed_events(response.text)
-    assert (error["type"], error["code"]) == ("error", "worker_silent")
+    assert (error["type"], error["code"], error["sequence_number"]) == ("error", "worker_silent", 7)

@@ -16,7 +16,7 @@ from mlxhub.protocol.openai.responses_answers import ResponseHead
 from mlxhub.protocol.openai.responses_events import ResponseWriter
 from mlxhub.protocol.openai.responses_translation import chat_of_response
 from mlxhub.protocol.parts import Content, Ending, Usage
-from mlxhub.refusals import InvalidRequest, QueueFull
+from mlxhub.refusals import QueueFull
 from tests.events import kinds, typed_events
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": '{"a": 1}'}
@@ -140,13 +140,6 @@ def test_formats_become_those_of_a_chat(sent: Any, expected: Any) -> None:
     assert (None if wanted is None else wanted.type) == expected
 
 
-@pytest.mark.parametrize("name", ["previous_response_id", "conversation"])
-def test_what_was_not_kept_is_refused(name: str) -> None:
-    with pytest.raises(InvalidRequest, match="not kept here") as refused:
-        chat(**{name: "x"})
-    assert refused.value.param == name
-
-
 def writer() -> ResponseWriter:
     return ResponseWriter(ResponseHead("resp_1", 1_700_000_000, "m", request()))
 
@@ -196,5 +189,19 @@ def test_an_error_fails_the_response_begun_or_not() -> None:
     begun, progress, error, failed = typed_events(answer.error(QueueFull(1)).decode())
     assert kinds([begun, progress]) == ["response.created", "response.in_progress"]
     assert (error["code"], failed["response"]["error"]["code"]) == ("queue_full", "rate_limit_exceeded")
-    (silent,) = typed_events(broken_off("/v1/responses", WorkerSilent("m", "x"), None).decode())
-    assert (silent["type"], silent["code"]) == ("error", "worker_silent")
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        (b"", 0),
+        (b'event: x\ndata: {"type":"x","sequence_number":4}\n\n', 5),
+        (b'data: {"sequence_number":4}\n\ndata: {"sequence_number":5,"x":{"sequence_number":1}}\n\n', 6),
+        (b'data: {"sequence_number":4}\n\ndata: {"delta":"a', 5),
+        (b'data: {"delta":"\\"sequence_number\\":7}","sequence_number":8}\n\n', 9),
+        (b'umber":4}\n\n', 0),
+    ],
+)
+def test_an_answer_that_somebody_broke_off_is_counted_on(said: bytes, number: int) -> None:
+    (silent,) = typed_events(broken_off("/v1/responses", WorkerSilent("m", "x"), None, said).decode())
+    assert (silent["type"], silent["code"], silent["sequence_number"]) == ("error", "worker_silent", number)

@@ -43,3 +43,11 @@ def test_openais_client_gets_responses(demo_hub: LiveHub, port: int) -> None:
             assert stream.get_final_response().output_text == "pong"
         with pytest.raises(openai.NotFoundError, match="Models: demo"):
             client.responses.create(model="nobody", input="ping")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_ignored_is_told_on_every_way(demo_hub: LiveHub, port: int, stream: bool) -> None:
+    with demo_hub.client(port) as client:
+        asked = client.responses.with_raw_response
+        raw = asked.create(model="demo", input="ping", user="me", stream=stream)
+        assert raw.headers["x-mlxhub-ignored"] == "user"

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from mlxhub.core.config import WorkerSettings
+from mlxhub.protocol.parts import SampledLogprob, TokenLogprob
 from mlxhub.worker.app import build_app
 from mlxhub.worker.engines.engine import (
     Delta,
@@ -29,7 +30,7 @@ Story = Callable[[httpx.AsyncClient, "ScriptedEngine"], Coroutine[Any, Any, None
 
 
 class ScriptedEngine(FakeEngine):
-    """Says `pieces`, one per step, and keeps what it was asked."""
+    """Says `pieces`, one per step, each as likely as the next, and keeps what it was asked."""
 
     def __init__(self, pieces: Sequence[str], reason: FinishReason, stop: str | None) -> None:
         super().__init__()
@@ -50,11 +51,14 @@ class ScriptedEngine(FakeEngine):
 
     def _speak(self, handle: int) -> Delta:
         piece = self._pieces[len(self._pieces) - self._rows[handle]]
+        token = TokenLogprob(piece.encode(), -0.5)
+        top = self.asked[-1].top_logprobs
+        logprobs = () if top is None else (SampledLogprob(token, (token,) * top),)
         self._rows[handle] -= 1
         if self._rows[handle] > 0:
-            return Piece(handle, piece)
+            return Piece(handle, piece, logprobs)
         del self._rows[handle]
-        return Finished(handle, piece, self._reason, len(self._pieces), stop=self._stop)
+        return Finished(handle, piece, self._reason, len(self._pieces), logprobs, self._stop)
 
 
 def play(

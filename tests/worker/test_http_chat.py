@@ -209,28 +209,6 @@ def test_a_client_that_leaves_a_whole_answer_frees_its_row(worker: Worker) -> No
     eventually(lambda: worker.status().in_flight == 0 and worker.status().batch.rows == 0, 3)
 
 
-def test_a_full_queue_answers_429(worker: Worker) -> None:
-    async def fill() -> httpx.Response:
-        async with httpx.AsyncClient(base_url=worker.url, timeout=20) as client:
-            asking = [
-                asyncio.ensure_future(client.post("/v1/chat/completions", json=endless(worker)))
-                for _ in range(10)
-            ]
-            await asyncio.to_thread(eventually, lambda: worker.status().queued == 2)
-            assert worker.status().in_flight == 10
-            refused = await client.post("/v1/chat/completions", json=endless(worker))
-            for one in asking:
-                one.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
-            return refused
-
-    refused = asyncio.run(fill())
-    assert refused.status_code == 429
-    assert refused.headers["retry-after"] == "2"
-    assert refused.json()["error"]["code"] == "queue_full"
-    eventually(lambda: worker.status().batch.rows == 0, 3)
-
-
 def test_unload_if_idle_refuses_while_busy_and_a_plain_health_is_no_use(worker: Worker) -> None:
     with worker.http.stream("POST", "/v1/chat/completions", json={**endless(worker), "stream": True}) as busy:
         events = busy.iter_bytes()

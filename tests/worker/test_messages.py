@@ -168,26 +168,18 @@ def parts(*parts: Any) -> dict[str, Any]:
 
 
 GOOD: dict[str, Any] = {"model": "m", "max_tokens": 1, "messages": says("ping")}
-TOOL = {"name": "f", "input_schema": {"type": "object"}}
 CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"max_tokens": None}, "max_tokens"),
-    ({"max_tokens": 0}, "max_tokens"),
     ({"messages": []}, "messages"),
-    ({"messages": says("x") * 4097}, "messages"),
     ({"messages": says("x", "y")}, "messages"),
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0]"),
     ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
     (parts({"type": "image", "source": {}}), "messages[0].content[0]"),
     (parts({"type": "document"}), "messages[0].content[0]"),
     (parts({"type": "text"}), "messages[0].content[0].text"),
-    (parts(*[{"type": "text", "text": "x"}] * 4097), "messages[0].content"),
     ({"system": [{"type": "image"}]}, "system[0]"),
-    ({"temperature": 3}, "temperature"),
-    ({"stop_sequences": ["x"] * 17}, "stop_sequences"),
-    ({"stop_sequences": ["x" * 1001]}, "stop_sequences[0]"),
     ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
     ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
-    ({"tools": [TOOL] * 129}, "tools"),
     ({"tool_choice": {"type": "some"}}, "tool_choice"),
     ({"thinking": {"type": "loud"}}, "thinking.type"),
 ]  # fmt: skip
@@ -202,22 +194,6 @@ def test_a_bad_field_is_named(demo: Worker, change: dict[str, Any], param: str, 
     assert (said["type"], said["error"]["type"]) == ("error", "invalid_request_error")
     assert said["error"]["message"].startswith(f"{param}: ")
     assert said["request_id"] == response.headers["x-request-id"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"messages": says("ping") * 4096},
-        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 100}]},
-        {"stop_sequences": ["x" * 1000] * 16},
-        {"tools": [TOOL] * 20, "thinking": {"type": "adaptive"}, "tool_choice": {"type": "auto"}},
-        {"temperature": 2, "top_p": 1, "top_k": 0},
-    ],
-)
-def test_what_is_just_within_the_limits_is_taken(demo: Worker, change: dict[str, Any]) -> None:
-    response = demo.post("/v1/messages", {**GOOD, **change})
-    # The demo's context holds no four thousand messages.
-    assert response.status_code == 200 or "this model's context" in response.text, response.text
 
 
 def test_errors_are_those_of_anthropics_client(client: anthropic.Anthropic) -> None:

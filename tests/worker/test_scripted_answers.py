@@ -1,6 +1,7 @@
 """What a model may say, as each API's clients get it: thoughts, calls that are none, failures in streams."""
 
 import asyncio
+import json
 from typing import Any
 
 import anthropic
@@ -14,10 +15,12 @@ from mlxhub.worker.engines.engine import ChatPrompt, FinishReason
 from tests.events import kinds, typed_events
 from tests.worker.scripted_engine import ScriptedEngine, play
 
-MESSAGES, RESPONSES = "/v1/messages", "/v1/responses"
+MESSAGES, RESPONSES, CHAT = "/v1/messages", "/v1/responses", "/v1/chat/completions"
+DONE = "data: [DONE]\n\n"
 ASKED: Any = [{"role": "user", "content": "x"}]
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 FUNCTION = {"type": "function", "name": "f"}
+CHAT_TOOL = {"type": "function", "function": {"name": "f"}}
 THOUGHT = ("<think>h", "m", "</think>\n\nHel", "lo", ".")
 CALLS = (
     "Well.<tool_call>", '{"name": "f", "arguments": {"a": "é"}}', "</tool_call>",
@@ -206,3 +209,82 @@ def test_a_cut_answer_says_so_also_after_a_call() -> None:
         assert said["incomplete_details"] == {"reason": "max_output_tokens"}
 
     play((*CALLS, "and"), story, reason=FinishReason.LENGTH)
+
+
+TOLD = (
+    "<think>",
+    "hm",
+    "</",
+    "think>",
+    "\n\n",
+    "Hel",
+    "lo",
+    "<tool_call>",
+    '{"name": "f", "arguments": {}}',
+    "</tool_call>",
+)
+
+
+def test_only_tokens_of_a_thought_are_counted_as_such() -> None:
+    async def story(client: httpx.AsyncClient, _engine: ScriptedEngine) -> None:
+        for body in (response(), {"model": "m", "messages": ASKED, "tools": [CHAT_TOOL]}):
+            path = RESPONSES if "input" in body else CHAT
+            options = {"include_usage": True} if path == CHAT else None
+            whole = (await client.post(path, json=body)).json()["usage"]
+            said = await client.post(path, json={**body, "stream": True, "stream_options": options})
+            event = json.loads(said.text.removesuffix(DONE).strip().rpartition("data: ")[2])
+            streamed = event["usage"] if path == CHAT else event["response"]["usage"]
+            assert whole == streamed
+            details = whole.get("output_tokens_details") or whole.get("completion_tokens_details")
+            assert details == {"reasoning_tokens": 3}
+        said = (await client.post(MESSAGES, json=message())).json()
+        assert said["usage"]["output_tokens"] == len(TOLD)
+
+    play(TOLD, story)
+
+
+def test_a_response_tells_the_logprobs_of_its_text_alone() -> None:
+    async def story(client: httpx.AsyncClient, _engine: ScriptedEngine) -> None:
+        asked = response(top_logprobs=2, include=["message.output_text.logprobs"])
+        said = await client.post(RESPONSES, json=asked)
+        assert "x-mlxhub-ignored" not in said.headers
+        streamed = typed_events((await client.post(RESPONSES, json={**asked, "stream": True})).text)
+        told = [event for event in streamed if event["type"] == "response.output_text.delta"]
+        assert [event["delta"] for event in told] == ["Hel", "lo"]
+        expected = ["\n\n", "Hel", "lo"]
+        assert [each["token"] for event in told for each in event["logprobs"]] == expected
+        for answer in (said.json(), streamed[-1]["response"]):
+            Response.model_validate(answer, strict=True)
+            assert [item["type"] for item in answer["output"]] == ["reasoning", "message", "function_call"]
+            logprobs = answer["output"][1]["content"][0]["logprobs"]
+            assert [each["token"] for each in logprobs] == expected
+            assert [len(each["top_logprobs"]) for each in logprobs] == [2, 2, 2]
+            assert logprobs[1]["bytes"] == list(b"Hel")
+
+    play(TOLD, story)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_tells_those_of_every_token(stream: bool) -> None:
+    async def story(client: httpx.AsyncClient, _engine: ScriptedEngine) -> None:
+        asked = {"model": "m", "messages": ASKED, "tools": [CHAT_TOOL], "logprobs": True, "stream": stream}
+        said = (await client.post(CHAT, json=asked)).text
+        answers = [
+            json.loads(event.removeprefix("data: "))
+            for event in said.removesuffix(DONE).split("\n\n")
+            if event
+        ]
+        choices = [choice for answer in answers for choice in answer["choices"] if choice["logprobs"]]
+        assert [each["token"] for choice in choices for each in choice["logprobs"]["content"]] == [*TOLD]
+
+    play(TOLD, story)
+
+
+def test_without_text_nothing_is_told_of_it() -> None:
+    async def story(client: httpx.AsyncClient, _engine: ScriptedEngine) -> None:
+        for stream in (False, True):
+            said = await client.post(RESPONSES, json=response(top_logprobs=1, stream=stream))
+            answer = typed_events(said.text)[-1]["response"] if stream else said.json()
+            assert [item["type"] for item in answer["output"]] == ["reasoning", "function_call"]
+
+    play((*TOLD[:5], *TOLD[7:]), story)

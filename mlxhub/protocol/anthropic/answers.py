@@ -1,6 +1,5 @@
 """What Anthropic's clients get: whole messages, and events built as bytes, since there is one per token."""
 
-from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -12,7 +11,6 @@ from mlxhub.protocol.parts import (
     FunctionCall,
     Part,
     Reasoning,
-    SampledLogprob,
     Usage,
 )
 from mlxhub.protocol.sse import typed_event
@@ -38,8 +36,8 @@ class MessageWriter:
         message = _message(self._id, self._model, [], None, None, usage)
         return _event("message_start", {"message": message})
 
-    def part(self, row: int, part: Part, logprobs: Sequence[SampledLogprob] = ()) -> bytes:
-        del row, logprobs  # of these this API knows nothing
+    def part(self, row: int, part: Part) -> bytes:
+        del row
         match part:
             case Content(text):
                 return self._in_text(text)

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
-from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_NAME, MAX_PARTS, MAX_TOOLS
 from mlxhub.protocol.openai.sampling import MAX_STOPS, Lenient, Stop
+from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
 
 _Text = Annotated[str, Tag(LONE_TEXT)]
@@ -96,7 +97,7 @@ class ClientTool(Lenient):
     """One that the client runs. Those of Anthropic's own servers have other types."""
 
     type: Literal["custom"] | None = None
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
     description: str | None = None
     input_schema: dict[str, Any]
 
@@ -119,7 +120,7 @@ class AnyChoice(_Choice):
 
 class NamedChoice(_Choice):
     type: Literal["tool"]
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
 
 
 ToolChoice = Annotated[
@@ -135,6 +136,8 @@ class Thinking(Lenient):
     """How much of it (`budget_tokens`) is the model's own affair."""
 
     type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: Annotated[Any, Ignored()] = None
+    display: Annotated[Any, Ignored()] = None
 
 
 class OutputFormat(Lenient):
@@ -144,6 +147,7 @@ class OutputFormat(Lenient):
 
 class OutputConfig(Lenient):
     format: OutputFormat | None = None
+    effort: Annotated[Any, Ignored()] = None
 
 
 class Conversation(Lenient):
@@ -156,6 +160,12 @@ class Conversation(Lenient):
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    cache_control: Annotated[Any, Ignored()] = None
+    context_management: Annotated[Any, Ignored()] = None
+    speed: Annotated[Any, Ignored(unless=("standard",))] = None
+    user_profile_id: Annotated[Any, Ignored()] = None
+    workspace_id: Annotated[Any, Ignored()] = None
+    mcp_servers: Annotated[Any, Refused("nothing here asks MCP servers.")] = None
 
 
 class MessagesRequest(Conversation):
@@ -165,3 +175,8 @@ class MessagesRequest(Conversation):
     top_k: int | None = Field(None, ge=0, le=1 << 20)
     stop_sequences: list[Stop] | None = Field(None, max_length=MAX_STOPS, fail_fast=True)
     stream: bool | None = None
+    diagnostics: Annotated[Any, Ignored()] = None
+    inference_geo: Annotated[Any, Ignored()] = None
+    metadata: Annotated[Any, Ignored()] = None
+    service_tier: Annotated[Any, Ignored(unless=("auto", "standard_only"))] = None
+    container: Annotated[Any, Refused("there are no containers here.")] = None

@@ -90,8 +90,8 @@ class ChatWriter:
         first = {"role": "assistant", "content": "", "refusal": None}
         return b"".join(self._chunks.delta(row, first) for row in range(len(self._calls)))
 
-    def part(self, row: int, part: Part, logprobs: Sequence[SampledLogprob] = ()) -> bytes:
-        told = encode(chat_logprobs(logprobs)) if logprobs else _NULL
+    def part(self, row: int, part: Part) -> bytes:
+        told = encode(chat_logprobs(part.logprobs)) if part.logprobs else _NULL
         match part:
             case Content(text):
                 return self._chunks.content(row, text, told)
@@ -127,7 +127,8 @@ def _chat_choice(row: int, ending: Ending) -> dict[str, Any]:
         message["reasoning_content"] = reasoning
     if calls:
         message["tool_calls"] = calls
-    logprobs = chat_logprobs(ending.logprobs) if ending.logprobs else None
+    told = [logprob for part in ending.parts for logprob in part.logprobs]
+    logprobs = chat_logprobs(told) if told else None
     return {"index": row, "message": message, "logprobs": logprobs, "finish_reason": ending.finish}
 
 
@@ -141,12 +142,15 @@ def whole_answer(header: Header, kind: str, choices: Sequence[dict[str, Any]], u
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:
-    return {
+    said: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
+    if usage.reasoning_tokens is not None:
+        said["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return said
 
 
 def call_json(call: FunctionCall) -> dict[str, Any]:

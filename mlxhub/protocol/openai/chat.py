@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Tag
 
 from mlxhub.core.constraint import (
     ANY_OBJECT,
@@ -15,6 +15,8 @@ from mlxhub.core.constraint import (
     answer_constraint,
 )
 from mlxhub.protocol.openai.sampling import Lenient, SamplingFields
+from mlxhub.protocol.parameters import Ignored, Refused
+from mlxhub.protocol.tagged import tag, told_apart_by
 from mlxhub.refusals import InvalidRequest
 
 MAX_MESSAGES = 4096
@@ -85,7 +87,12 @@ class JsonSchemaFormat(Lenient):
     json_schema: NamedSchema
 
 
-ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
+ResponseFormat = Annotated[
+    Annotated[TextFormat, Tag(tag("text"))]
+    | Annotated[JsonObjectFormat, Tag(tag("json_object"))]
+    | Annotated[JsonSchemaFormat, Tag(tag("json_schema"))],
+    told_apart_by("type", "its type must be text, json_object or json_schema"),
+]
 
 
 class NamedFunction(Lenient):
@@ -125,6 +132,32 @@ class ChatRequest(SamplingFields):
         None, ge=0, le=MAX_TOP_LOGPROBS, description="Needs `logprobs: true`, unless it is 0."
     )
     chat_template_kwargs: ChatTemplateOptions | None = None
+    reasoning_effort: Annotated[Any, Ignored(unless=("none",))] = None
+    metadata: Annotated[Any, Ignored()] = None
+    prediction: Annotated[Any, Ignored()] = None
+    prompt_cache_key: Annotated[Any, Ignored()] = None
+    prompt_cache_options: Annotated[Any, Ignored()] = None
+    prompt_cache_retention: Annotated[Any, Ignored()] = None
+    safety_identifier: Annotated[Any, Ignored()] = None
+    service_tier: Annotated[Any, Ignored(unless=("auto", "default"))] = None
+    store: Annotated[Any, Ignored(unless=(False,))] = None
+    verbosity: Annotated[Any, Ignored(unless=("medium",))] = None
+    audio: Annotated[Any, Refused("this model answers with text only.")] = None
+    modalities: Annotated[Any, Refused("this model answers with text only.", unless=("text",))] = None
+    functions: Annotated[Any, Refused("not supported. Send `tools` in its place.")] = None
+    function_call: Annotated[
+        Any, Refused("not supported. Send `tool_choice` in its place.", unless=("none", "auto"))
+    ] = None
+    moderation: Annotated[Any, Refused("nothing here moderates.")] = None
+    web_search_options: Annotated[Any, Refused("nothing here searches the web.")] = None
+
+    @property
+    def thinking(self) -> bool | None:
+        """Whether the model is to think. None: its template decides."""
+        options = self.chat_template_kwargs
+        if options is not None and options.enable_thinking is not None:
+            return options.enable_thinking
+        return False if self.reasoning_effort == "none" else None
 
     @property
     def answer_limit(self) -> int | None:

@@ -1,10 +1,11 @@
 """POST /v1/completions: what a client sends."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from mlxhub.protocol.openai.sampling import SamplingFields, TokenId
+from mlxhub.protocol.parameters import Refused
 from mlxhub.refusals import InvalidRequest
 
 MAX_PROMPTS = 64
@@ -22,10 +23,10 @@ _SEVERAL = Field(
 
 class CompletionRequest(SamplingFields):
     prompt: Text | Tokens | Annotated[_Texts | _TokenLists, _SEVERAL]
-    echo: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
-    suffix: str | None = Field(None, json_schema_extra={"enum": ["", None]})
-    best_of: int | None = Field(None, ge=1, description="As `n`, or not at all.")
+    echo: bool | None = Field(None, description="Of prompts that are text, and without `logprobs`.")
+    best_of: int | None = Field(None, ge=1, description="1, or as `n`.")
     logprobs: int | None = Field(None, ge=0, le=MAX_LOGPROBS)
+    suffix: Annotated[Any, Refused("this model only continues texts.", unless=("",))] = None
 
     @property
     def top_logprobs_wanted(self) -> int | None:
@@ -39,13 +40,18 @@ class CompletionRequest(SamplingFields):
         texts_or_lists = [one for one in self.prompt if not isinstance(one, int)]
         return [*texts_or_lists] if texts_or_lists else [[one for one in self.prompt if isinstance(one, int)]]
 
+    @property
+    def echoes(self) -> list[str]:
+        """What the answers to each prompt begin with, once it is checked."""
+        return [prompt if self.echo and isinstance(prompt, str) else "" for prompt in self.prompts]
+
     def check_supported(self) -> None:
         """Raises InvalidRequest for what is valid at OpenAI's and cannot be done here."""
-        refused = {
-            "echo": bool(self.echo),
-            "suffix": bool(self.suffix),
-            "best_of": self.best_of not in (None, self.answers),
-        }
-        for name, is_wanted in refused.items():
-            if is_wanted:
-                raise InvalidRequest(f"{name}: not supported yet.", name)
+        if self.best_of not in (None, 1, self.answers):
+            raise InvalidRequest(
+                "best_of: answers are not compared here. Leave it out, or send the number of `n`.", "best_of"
+            )
+        if self.echo and self.logprobs is not None:
+            raise InvalidRequest("echo: there are no logprobs of prompts. Leave one of the two out.", "echo")
+        if self.echo and not all(isinstance(prompt, str) for prompt in self.prompts):
+            raise InvalidRequest("echo: only prompts that are text are repeated, not tokens.", "echo")

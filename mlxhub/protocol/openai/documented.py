@@ -24,6 +24,14 @@ class TokenCounts(_Answered):
     prompt_tokens_details: PromptTokenCounts
 
 
+class CompletionTokenCounts(_Answered):
+    reasoning_tokens: int
+
+
+class ChatTokenCounts(TokenCounts):
+    completion_tokens_details: CompletionTokenCounts
+
+
 class NamedCall(_Answered):
     """`arguments` is JSON text."""
 
@@ -77,7 +85,7 @@ class ChatCompletion(_Answered):
     created: int
     model: str
     choices: list[ChatChoice]
-    usage: TokenCounts
+    usage: ChatTokenCounts
 
 
 class TextLogprobs(_Answered):

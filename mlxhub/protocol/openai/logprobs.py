@@ -1,4 +1,4 @@
-"""How likely tokens were, in OpenAI's two shapes."""
+"""How likely tokens were, in OpenAI's shapes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,12 @@ from mlxhub.protocol.parts import SampledLogprob, TokenLogprob
 
 def chat_logprobs(logprobs: Sequence[SampledLogprob]) -> dict[str, Any]:
     """Of tokens in the order of the answer."""
-    content = [
-        {**_token(each.sampled), "top_logprobs": [_token(one) for one in each.top]} for each in logprobs
-    ]
-    return {"content": content, "refusal": None}
+    return {"content": response_logprobs(logprobs), "refusal": None}
+
+
+def response_logprobs(logprobs: Sequence[SampledLogprob]) -> list[dict[str, Any]]:
+    """The same as a response has it."""
+    return [{**_token(each.sampled), "top_logprobs": [_token(one) for one in each.top]} for each in logprobs]
 
 
 def text_logprobs(logprobs: Sequence[SampledLogprob], offset: int) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
-from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS
-from mlxhub.protocol.openai.sampling import Lenient
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_NAME, MAX_PARTS, MAX_TOOLS, MAX_TOP_LOGPROBS
+from mlxhub.protocol.openai.sampling import Lenient, StreamOptions
+from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
-from mlxhub.refusals import InvalidRequest
 
 MAX_METADATA = 16
+OUTPUT_LOGPROBS = "message.output_text.logprobs"
 
 
 class InputText(Lenient):
@@ -89,7 +90,7 @@ _Items = Annotated[list[InputItem], Field(min_length=1, max_length=MAX_MESSAGES,
 
 class FunctionTool(Lenient):
     type: Literal["function"]
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -97,7 +98,7 @@ class FunctionTool(Lenient):
 
 class FunctionChoice(Lenient):
     type: Literal["function"]
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=MAX_NAME)
 
 
 class AllowedFunctions(Lenient):
@@ -107,7 +108,11 @@ class AllowedFunctions(Lenient):
 
 
 class ReasoningOptions(Lenient):
-    effort: str | None = Field(None, max_length=40)
+    effort: Annotated[str | None, Field(max_length=40), Ignored(unless=("none",))] = None
+    context: Annotated[Any, Ignored(unless=("auto",))] = None
+    generate_summary: Annotated[Any, Ignored()] = None
+    mode: Annotated[Any, Ignored(unless=("standard",))] = None
+    summary: Annotated[Any, Ignored()] = None
 
 
 class ResponsePlainText(Lenient):
@@ -120,7 +125,7 @@ class ResponseJsonObject(Lenient):
 
 class ResponseJsonSchema(Lenient):
     type: Literal["json_schema"]
-    name: str
+    name: str = Field(min_length=1, max_length=MAX_NAME)
     description: str | None = None
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
@@ -136,18 +141,10 @@ TextFormat = Annotated[
 
 class TextOptions(Lenient):
     format: TextFormat | None = None
+    verbosity: Annotated[Any, Ignored(unless=("medium",))] = None
 
 
 Metadata = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]]
-# What is valid at OpenAI's and is not kept or done here, and why.
-_REFUSED = {
-    "previous_response_id": "responses are not kept here. Send the whole conversation as `input`.",
-    "conversation": "conversations are not kept here. Send the whole conversation as `input`.",
-    "prompt": "there are no stored prompts here.",
-    "background": "not supported.",
-    "top_logprobs": "not supported yet.",
-}
-_NOTHING = Field(None, json_schema_extra={"enum": [None]})
 
 
 class ResponsesRequest(Lenient):
@@ -166,14 +163,29 @@ class ResponsesRequest(Lenient):
     reasoning: ReasoningOptions | None = None
     text: TextOptions | None = None
     metadata: Metadata | None = Field(None, max_length=MAX_METADATA)
-    previous_response_id: str | None = _NOTHING
-    conversation: str | dict[str, Any] | None = _NOTHING
-    prompt: dict[str, Any] | None = _NOTHING
-    background: bool | None = Field(None, json_schema_extra={"enum": [False, None]})
-    top_logprobs: int | None = Field(None, json_schema_extra={"enum": [0, None]})
+    previous_response_id: str | None = None
+    store: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP_LOGPROBS)
+    stream_options: StreamOptions | None = None
+    access_programs: Annotated[Any, Ignored()] = None
+    background_options: Annotated[Any, Ignored()] = None
+    context_management: Annotated[Any, Ignored()] = None
+    image: Annotated[Any, Ignored()] = None
+    include: Annotated[list[str] | None, Ignored(unless=(OUTPUT_LOGPROBS,))] = None
+    max_tool_calls: Annotated[Any, Ignored()] = None
+    prompt_cache_key: Annotated[Any, Ignored()] = None
+    prompt_cache_options: Annotated[Any, Ignored()] = None
+    prompt_cache_retention: Annotated[Any, Ignored()] = None
+    safety_identifier: Annotated[Any, Ignored()] = None
+    service_tier: Annotated[Any, Ignored(unless=("auto", "default"))] = None
+    truncation: Annotated[Any, Ignored(unless=("disabled",))] = None
+    user: Annotated[Any, Ignored()] = None
+    background: Annotated[Any, Refused("every response is waited for here.", unless=(False,))] = None
+    conversation: Annotated[Any, Refused("there are no conversations here.")] = None
+    moderation: Annotated[Any, Refused("nothing here moderates.")] = None
+    prompt: Annotated[Any, Refused("there are no stored prompts here.")] = None
 
-    def check_supported(self) -> None:
-        """Raises InvalidRequest."""
-        for name, reason in _REFUSED.items():
-            if self.__dict__[name]:
-                raise InvalidRequest(f"{name}: {reason}", name)
+    @property
+    def wants_logprobs(self) -> bool:
+        """Of the texts in the output."""
+        return bool(self.top_logprobs) or OUTPUT_LOGPROBS in (self.include or ())

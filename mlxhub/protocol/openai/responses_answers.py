@@ -1,7 +1,7 @@
 """The response object, and the items of its output."""
 
+import secrets
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -10,8 +10,18 @@ import msgspec
 
 from mlxhub.errors import MlxhubError
 from mlxhub.protocol.errors import http_error
+from mlxhub.protocol.openai.logprobs import response_logprobs
 from mlxhub.protocol.openai.responses import ResponsesRequest
-from mlxhub.protocol.parts import Answered, Content, Finish, FunctionCall, Part, Reasoning, Usage
+from mlxhub.protocol.parts import (
+    Answered,
+    Content,
+    Finish,
+    FunctionCall,
+    Part,
+    Reasoning,
+    SampledLogprob,
+    Usage,
+)
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete", "failed"]
 JsonObject: TypeAlias = dict[str, Any]
@@ -20,12 +30,16 @@ encode = msgspec.json.encode
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """What a response says of itself in each of its states. `created_at` in Unix seconds."""
+    """What a response says of itself in each of its states. `created_at` in Unix seconds.
+
+    `keep` is handed the response once it is over, and says whether it is kept. None: it is not to be.
+    """
 
     id: str
     created_at: int
     model: str
     asked: ResponsesRequest
+    keep: Callable[[JsonObject], bool] | None = None
 
     def response(
         self,
@@ -47,16 +61,23 @@ class ResponseHead:
             "output": output,
             "usage": None if usage is None else usage_json(usage),
             **_echo(self.asked),
+            "store": self.keep is not None and error is None,
         }
+
+    def over(self, status: Status, output: Sequence[JsonObject], usage: Usage) -> JsonObject:
+        said = self.response(status, output, usage)
+        said["store"] = self.keep is not None and self.keep(said)
+        return said
 
 
 def whole_response(head: ResponseHead, answered: Answered) -> bytes:
     (ending,) = answered.rows
-    output = [finished_item(part) for part in ending.parts]
+    parts = [part for part in ending.parts if isinstance(part, FunctionCall) or part.text]
+    output = [finished_item(part) for part in parts]
     status = status_of(ending.finish)
-    if output and status == "incomplete" and not isinstance(ending.parts[-1], FunctionCall):
+    if output and status == "incomplete" and not isinstance(parts[-1], FunctionCall):
         output[-1]["status"] = status
-    return encode(head.response(status, output, answered.usage))
+    return encode(head.over(status, output, answered.usage))
 
 
 def status_of(finish: Finish) -> Status:
@@ -65,8 +86,8 @@ def status_of(finish: Finish) -> Status:
 
 def finished_item(part: Part) -> JsonObject:
     match part:
-        case Content(text):
-            return message_item(new_id("msg"), "completed", text)
+        case Content(text, logprobs):
+            return message_item(new_id("msg"), "completed", text, logprobs)
         case Reasoning(text):
             return reasoning_item(new_id("rs"), "completed", text)
         case FunctionCall():
@@ -74,12 +95,15 @@ def finished_item(part: Part) -> JsonObject:
 
 
 def new_id(kind: str) -> str:
-    return f"{kind}_{uuid.uuid4().hex}"
+    """Whoever knows the id of a response that is kept may read it: nobody can guess one."""
+    return f"{kind}_{secrets.token_hex(24)}"
 
 
-def message_item(item_id: str, status: Status, text: str | None) -> JsonObject:
+def message_item(
+    item_id: str, status: Status, text: str | None, logprobs: Sequence[SampledLogprob] = ()
+) -> JsonObject:
     """`text` None: it has just begun, and has no part yet."""
-    content = [] if text is None else [output_text(text)]
+    content = [] if text is None else [output_text(text, logprobs)]
     return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": content}
 
 
@@ -99,18 +123,13 @@ def call_item(item_id: str, status: Status, call: FunctionCall, arguments: str) 
     }
 
 
-def output_text(text: str) -> JsonObject:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def output_text(text: str, logprobs: Sequence[SampledLogprob] = ()) -> JsonObject:
+    told = response_logprobs(logprobs)
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": told}
 
 
 def reasoning_text(text: str) -> JsonObject:
     return {"type": "reasoning_text", "text": text}
-
-
-BEGUN_ITEMS: dict[type[Part], tuple[str, Callable[[str, Status, str | None], JsonObject]]] = {
-    Content: ("msg", message_item),
-    Reasoning: ("rs", reasoning_item),
-}
 
 
 def usage_json(usage: Usage) -> JsonObject:
@@ -118,7 +137,7 @@ def usage_json(usage: Usage) -> JsonObject:
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": usage.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
 
@@ -134,13 +153,13 @@ def _echo(asked: ResponsesRequest) -> JsonObject:
         "max_output_tokens": asked.max_output_tokens,
         "metadata": asked.metadata or {},
         "parallel_tool_calls": asked.parallel_tool_calls is not False,
-        "previous_response_id": None,
+        "previous_response_id": asked.previous_response_id,
         "reasoning": {"effort": effort, "summary": None},
-        "store": False,
         "temperature": asked.temperature,
         "text": {"format": {"type": "text"} if wanted is None else wanted.model_dump(by_alias=True)},
         "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),
         "tools": [tool.model_dump() for tool in asked.tools or ()],
+        "top_logprobs": asked.top_logprobs or 0,
         "top_p": asked.top_p,
         "truncation": "disabled",
     }

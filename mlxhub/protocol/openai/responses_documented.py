@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mlxhub.protocol.openai.documented import ToldSample
+
 
 class _Answered(BaseModel):
     """Nothing else is answered than what stands here."""
@@ -15,7 +17,7 @@ class AnsweredOutputText(_Answered):
     type: Literal["output_text"]
     text: str
     annotations: list[Any]
-    logprobs: list[Any]
+    logprobs: list[ToldSample]
 
 
 class AnsweredReasoningText(_Answered):
@@ -88,12 +90,19 @@ class AnsweredResponse(_Answered):
     max_output_tokens: int | None
     metadata: dict[str, str]
     parallel_tool_calls: bool
-    previous_response_id: None
+    previous_response_id: str | None
     reasoning: dict[str, Any]
-    store: Literal[False]
+    store: bool
     temperature: float | None
     text: dict[str, Any]
     tool_choice: str | dict[str, Any]
     tools: list[dict[str, Any]]
+    top_logprobs: int
     top_p: float | None
     truncation: Literal["disabled"]
+
+
+class DeletedResponse(_Answered):
+    id: str
+    object: Literal["response"]
+    deleted: Literal[True]

@@ -19,6 +19,8 @@ from mlxhub.protocol.openai.responses import (
     ResponsePlainText,
     ResponsesRequest,
 )
+from mlxhub.protocol.openai.responses_items import input_items
+from mlxhub.refusals import InvalidRequest
 
 # By which names its clients know the parameters of a chat request.
 PARAMETERS = {
@@ -30,12 +32,14 @@ PARAMETERS = {
 }
 
 
-def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
-    """Raises InvalidRequest."""
-    asked.check_supported()
+def chat_of_response(asked: ResponsesRequest, earlier: Sequence[InputItem] = ()) -> ChatRequest:
+    """`earlier`: the items of the response that it goes on from. Raises InvalidRequest."""
+    messages = _messages([*earlier, *input_items(asked.input)])
+    if not messages:
+        raise InvalidRequest("input: there is nothing to answer in it.", "input")
     fields: dict[str, Any] = {
         "model": asked.model,
-        "messages": [*_instructions(asked.instructions), *_messages(asked.input)],
+        "messages": [*_instructions(asked.instructions), *messages],
         "max_tokens": asked.max_output_tokens,
         "temperature": asked.temperature,
         "top_p": asked.top_p,
@@ -44,9 +48,10 @@ def chat_of_response(asked: ResponsesRequest) -> ChatRequest:
         "tool_choice": _tool_choice(asked.tool_choice),
         "parallel_tool_calls": asked.parallel_tool_calls,
         "response_format": _response_format(asked),
+        "logprobs": asked.wants_logprobs,
+        "top_logprobs": asked.top_logprobs,
+        "reasoning_effort": None if asked.reasoning is None else asked.reasoning.effort,
     }
-    if asked.reasoning is not None and asked.reasoning.effort == "none":
-        fields["chat_template_kwargs"] = {"enable_thinking": False}
     return ChatRequest.model_validate(fields)
 
 
@@ -54,11 +59,9 @@ def _instructions(instructions: str | None) -> list[dict[str, Any]]:
     return [{"role": "system", "content": instructions}] if instructions else []
 
 
-def _messages(sent: str | Sequence[InputItem]) -> list[dict[str, Any]]:
-    if isinstance(sent, str):
-        return [{"role": "user", "content": sent}]
+def _messages(items: Sequence[InputItem]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    for item in sent:
+    for item in items:
         match item:
             case MessageItem(role="assistant"):
                 _assistant(messages, "content")["content"] = _text(item.content)

@@ -1,12 +1,15 @@
 """The fields that chat and text completions have in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Tag, field_validator
 
 from mlxhub.core.constraint import Constraint
+from mlxhub.protocol.parameters import Ignored
+from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST
 
 MAX_STOPS = 16
+MAX_STOP = 1000
 MAX_ANSWERS = 8
 MAX_BIASES = 1024
 
@@ -19,9 +22,16 @@ class Lenient(BaseModel):
 
 class StreamOptions(Lenient):
     include_usage: bool | None = None
+    include_obfuscation: Annotated[Any, Ignored(unless=(False,))] = None
 
 
-Stop = Annotated[str, Field(min_length=1, max_length=1000)]
+Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP)]
+# An empty text alone is none.
+Stops = Annotated[
+    Annotated[str, Field(max_length=MAX_STOP), Tag(LONE_TEXT)]
+    | Annotated[list[Stop], Field(max_length=MAX_STOPS, fail_fast=True), Tag(LISTED)],
+    TEXT_OR_LIST,
+]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
@@ -35,9 +45,7 @@ class SamplingFields(Lenient):
     min_p: float | None = Field(None, ge=0, le=1)
     seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 63)
     max_tokens: int | None = Field(None, ge=1)
-    stop: str | Annotated[list[Stop], Field(fail_fast=True)] | None = Field(
-        None, max_length=1000, json_schema_extra={"maxItems": MAX_STOPS}
-    )
+    stop: Stops | None = None
     n: int | None = Field(None, ge=1, le=MAX_ANSWERS)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
@@ -46,13 +54,7 @@ class SamplingFields(Lenient):
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-
-    @field_validator("stop")
-    @classmethod
-    def _not_too_many_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(stop, list) and len(stop) > MAX_STOPS:
-            raise ValueError(f"there may be {MAX_STOPS} stop strings at most")
-        return stop
+    user: Annotated[Any, Ignored()] = None
 
     @field_validator("logit_bias")
     @classmethod

@@ -50,6 +50,11 @@ class OutputParser:
         self._after_marker = in_reasoning
         self._held_space = ""
 
+    @property
+    def in_reasoning(self) -> bool:
+        """Whether what is fed next belongs to a thought, unless a marker ends it."""
+        return self._state is _State.REASONING
+
     def feed(self, piece: str) -> list[Segment]:
         at_content = not self._buffer and not self._held_space and self._state is _State.CONTENT
         if at_content and not self._edges[self._state]:

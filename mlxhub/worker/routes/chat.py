@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from mlxhub.protocol.openai.answers import ChatWriter, Header, chat_completion
 from mlxhub.protocol.openai.chat import ChatRequest
+from mlxhub.protocol.parameters import ignored_header
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.chat import chat_wanted, stream_answer, whole_answer
 from mlxhub.worker.model_service import ModelService
@@ -23,8 +24,9 @@ class ChatRoute:
         self._service.check_model(chat.model)
         wanted = chat_wanted(chat, self._service.settings)
         header = Header(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), self._service.settings.name)
+        ignored = ignored_header(chat)
         if chat.stream:
             writer = ChatWriter(header, chat.answers, include_usage=chat.include_usage)
-            return EventStream(stream_answer(self._service, wanted, writer))
+            return EventStream(stream_answer(self._service, wanted, writer), ignored)
         answered = await run_unless_disconnected(request.receive, whole_answer(self._service, wanted))
-        return Response(chat_completion(header, answered), media_type="application/json")
+        return Response(chat_completion(header, answered), headers=ignored, media_type="application/json")

@@ -11,6 +11,7 @@ from mlxhub.protocol import sse
 from mlxhub.protocol.openai.answers import ChunkWriter, Header, encode, text_choice, whole_answer
 from mlxhub.protocol.openai.completions import CompletionRequest
 from mlxhub.protocol.openai.logprobs import text_logprobs
+from mlxhub.protocol.parameters import ignored_header
 from mlxhub.protocol.parts import Finish, SampledLogprob, Usage
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.engines.engine import (
@@ -47,10 +48,11 @@ class CompletionRoute:
             for prompt in asked.prompts
         ]
         header = Header(f"cmpl-{uuid.uuid4().hex}", int(time.time()), self._service.settings.name)
+        ignored = ignored_header(asked)
         if asked.stream:
-            return EventStream(self._events(asked, wanted, header))
+            return EventStream(self._events(asked, wanted, header), ignored)
         body = await run_unless_disconnected(request.receive, self._whole(asked, wanted, header))
-        return Response(body, media_type="application/json")
+        return Response(body, headers=ignored, media_type="application/json")
 
     async def _events(
         self, asked: CompletionRequest, wanted: Sequence[GenerationRequest], header: Header
@@ -58,6 +60,8 @@ class CompletionRoute:
         writer = ChunkWriter(header, KIND, include_usage=asked.include_usage)
         async with self._service.generate(wanted, asked.answers) as generation:
             rows = [_StreamedRow(row, writer) for row in range(len(generation.handles))]
+            if begun := b"".join(writer.text(row, echo) for row, echo in enumerate(_echoes(asked)) if echo):
+                yield begun
             while generation.has_more:
                 chunks: list[bytes] = []
                 for delta in await generation.take():
@@ -77,7 +81,7 @@ class CompletionRoute:
         self, asked: CompletionRequest, wanted: Sequence[GenerationRequest], header: Header
     ) -> bytes:
         async with self._service.generate(wanted, asked.answers) as generation:
-            texts: list[list[str]] = [[] for _ in generation.handles]
+            texts = [[echo] for echo in _echoes(asked)]
             told: list[list[SampledLogprob]] = [[] for _ in generation.handles]
             reasons = [FinishReason.STOP for _ in generation.handles]
             while generation.has_more:
@@ -111,6 +115,11 @@ class _StreamedRow:
         told = text_logprobs(logprobs, self._told_length)
         self._told_length += sum(map(len, told["tokens"]))
         return self._writer.text(self._row, text, encode(told), finish)
+
+
+def _echoes(asked: CompletionRequest) -> list[str]:
+    """By rows."""
+    return [echo for echo in asked.echoes for _ in range(asked.answers)]
 
 
 def _usage(generation: Generation, asked: CompletionRequest) -> Usage:

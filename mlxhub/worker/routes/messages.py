@@ -9,6 +9,7 @@ from mlxhub.protocol.anthropic.answers import PING, MessageWriter, token_count, 
 from mlxhub.protocol.anthropic.errors import anthropic_error_event
 from mlxhub.protocol.anthropic.messages import Conversation, MessagesRequest
 from mlxhub.protocol.anthropic.translation import PARAMETERS, chat_of_conversation, chat_of_messages
+from mlxhub.protocol.parameters import ignored_header
 from mlxhub.web.request_id import request_id
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.chat import chat_wanted, stream_answer, whole_answer
@@ -27,15 +28,19 @@ class MessagesRoutes:
         with renamed(PARAMETERS):
             wanted = chat_wanted(chat_of_messages(asked), self._service.settings, PARAMETERS)
         message_id, model = f"msg_{uuid.uuid4().hex}", self._service.settings.name
+        ignored = ignored_header(asked)
         if asked.stream:
             identity = request_id(request.scope)
             return EventStream(
                 stream_answer(self._service, wanted, MessageWriter(message_id, model)),
+                ignored,
                 keepalive=lambda: PING,
                 error_event=lambda error: anthropic_error_event(error, identity),
             )
         answered = await run_unless_disconnected(request.receive, whole_answer(self._service, wanted))
-        return Response(whole_message(message_id, model, answered), media_type="application/json")
+        return Response(
+            whole_message(message_id, model, answered), headers=ignored, media_type="application/json"
+        )
 
     async def count_tokens(self, request: Request) -> Response:
         """Of a conversation as it stands, also where it ends with the assistant."""
@@ -45,4 +50,4 @@ class MessagesRoutes:
             wanted = chat_wanted(chat_of_conversation(asked), self._service.settings, PARAMETERS)
             counting = self._service.count_tokens(wanted.request)
             tokens = await run_unless_disconnected(request.receive, counting)
-        return Response(token_count(tokens), media_type="application/json")
+        return Response(token_count(tokens), headers=ignored_header(asked), media_type="application/json")
