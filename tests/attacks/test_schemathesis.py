@@ -26,7 +26,7 @@ MOST_TOKENS = 4
 # schema that can be enforced, and which options belong together.
 UNTOLD = (
     b'"context_length_exceeded"',
-    b"this model's context",
+    b"This model's maximum context",
     b"tool_choice: it requires a call",
     b"top_logprobs: it needs",
     b"tool_choice: no tool is named",

@@ -217,7 +217,7 @@ def test_a_bad_field_is_named(demo: Worker, change: dict[str, Any], param: str, 
 def test_what_is_just_within_the_limits_is_taken(demo: Worker, change: dict[str, Any]) -> None:
     response = demo.post("/v1/messages", {**GOOD, **change})
     # The demo's context holds no four thousand messages.
-    assert response.status_code == 200 or "this model's context" in response.text, response.text
+    assert response.status_code == 200 or "This model's maximum context" in response.text, response.text
 
 
 def test_errors_are_those_of_anthropics_client(client: anthropic.Anthropic) -> None:
@@ -225,7 +225,7 @@ def test_errors_are_those_of_anthropics_client(client: anthropic.Anthropic) -> N
         client.messages.create(model="claude", max_tokens=5, messages=says("ping"))
     body: Any = unknown.value.body
     assert body["error"]["type"] == "not_found_error"
-    with pytest.raises(anthropic.BadRequestError, match="this model's context"):
+    with pytest.raises(anthropic.BadRequestError, match="This model's maximum context"):
         client.messages.create(model="m", max_tokens=5, messages=says("ping " * 5000))
 
 

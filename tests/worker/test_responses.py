@@ -201,7 +201,7 @@ def test_a_bad_field_is_named(demo: Worker, change: dict[str, Any], param: str, 
 def test_what_is_just_within_the_limits_is_taken(demo: Worker, change: dict[str, Any]) -> None:
     response = demo.post("/v1/responses", {**GOOD, **change})
     # The demo's context holds no four thousand messages.
-    assert response.status_code == 200 or "this model's context" in response.text, response.text
+    assert response.status_code == 200 or "This model's maximum context" in response.text, response.text
 
 
 def test_responses_that_were_not_kept_are_said_not_to_be(client: openai.OpenAI) -> None:
