@@ -45,6 +45,7 @@ def test_the_first_request_loads_and_ping_is_answered(client: anthropic.Anthropi
     assert (answer.usage.cache_read_input_tokens, answer.usage.cache_creation_input_tokens) == (0, 0)
     counted = client.messages.count_tokens(model="m", messages=says("ping"))
     assert counted.input_tokens == answer.usage.input_tokens
+    assert str(answer._request_id).startswith("req_")
 
 
 def test_a_stream_says_the_same_in_the_order_of_the_api(demo: Worker, client: anthropic.Anthropic) -> None:
