@@ -107,6 +107,15 @@ class InvalidRequest(RequestError):
         self.param = param
 
 
+class ThreadUnsupported(InvalidRequest):
+    """A client that may, then sends whole conversations."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "thread: conversations are not kept here. Send the whole conversation as `messages`.", "thread"
+        )
+
+
 class NotJson(RequestError):
     def __init__(self) -> None:
         super().__init__("Send this with the header Content-Type: application/json.")

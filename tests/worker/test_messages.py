@@ -191,6 +191,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"tools": [TOOL] * 129}, "tools"),
     ({"tool_choice": {"type": "some"}}, "tool_choice"),
     ({"thinking": {"type": "loud"}}, "thinking.type"),
+    ({"thread": {"type": "create"}}, "thread"),
 ]  # fmt: skip
 
 

@@ -165,3 +165,4 @@ class MessagesRequest(Conversation):
     top_k: int | None = Field(None, ge=0, le=1 << 20)
     stop_sequences: list[Stop] | None = Field(None, max_length=MAX_STOPS, fail_fast=True)
     stream: bool | None = None
+    thread: dict[str, Any] | None = Field(None, json_schema_extra={"enum": [None]})
