@@ -109,6 +109,15 @@ class InvalidRequest(RequestError):
         self.param = param
 
 
+class ThreadUnsupported(InvalidRequest):
+    """A client that may, then sends whole conversations."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "thread: conversations are not kept here. Send the whole conversation as `messages`.", "thread"
+        )
+
+
 class NotJson(RequestError):
     def __init__(self) -> None:
         super().__init__("Send this with the header Content-Type: application/json.")
@@ -140,13 +149,17 @@ class UnknownResponse(RequestError):
 
 
 class ContextOverflow(RequestError):
-    """`at_least`: the prompt was too long even to be counted."""
+    """`at_least`: the prompt was too long even to be counted.
+
+    Clients that then shorten the conversation know it by its words: OpenAI's "This model's maximum context
+    length is", Anthropic's "prompt is too long".
+    """
 
     def __init__(self, prompt_tokens: int, context_length: int, *, at_least: bool = False) -> None:
         count = f"at least {prompt_tokens}" if at_least else f"{prompt_tokens}"
         super().__init__(
-            f"The prompt has {count} tokens, but this model's context holds {context_length}, "
-            "answer included. Shorten the conversation."
+            f"This model's maximum context length is {context_length} tokens, answer included, and the "
+            f"prompt is too long: it has {count}. Shorten the conversation."
         )
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length

@@ -13,11 +13,17 @@ COUNT_TOKENS = "/v1/messages/count_tokens"
 RESPONSES = "/v1/responses"
 # What the controller hands on to the model that the body names.
 FOR_MODELS = frozenset({CHAT, COMPLETIONS, MESSAGES, COUNT_TOKENS, RESPONSES})
+_ANTHROPICS = frozenset({MESSAGES, COUNT_TOKENS})
+
+
+def request_id_headers(path: str) -> tuple[str, ...]:
+    """Where clients of the API at a path look for their request's id."""
+    return ("x-request-id", "request-id") if path in _ANTHROPICS else ("x-request-id",)
 
 
 def error_body(path: str, status: int, envelope: ErrorEnvelope, request_id: str | None) -> bytes:
     """JSON, for a whole answer."""
-    if path in (MESSAGES, COUNT_TOKENS):
+    if path in _ANTHROPICS:
         return anthropic_error(envelope, status, request_id).model_dump_json().encode()
     return envelope.model_dump_json().encode()
 

@@ -1,12 +1,15 @@
 """The one table from errors to HTTP, and the one shape in which every error leaves."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import BaseModel
 
 from mlxhub import errors, refusals
 
 RETRY_AFTER_SECONDS = 2
+# By this Anthropic's clients know that they may go on without.
+THREAD_UNSUPPORTED: Final = "thread_unsupported_request"
 
 
 class ErrorBody(BaseModel):
@@ -51,6 +54,7 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.KeyTooWeak: HttpError(403, "permission_error", "admin_key_needed"),
     refusals.UnlockExpired: HttpError(401, "authentication_error", "unlock_expired"),
     refusals.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
+    refusals.ThreadUnsupported: HttpError(400, "invalid_request_error", THREAD_UNSUPPORTED),
     refusals.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),
     refusals.RequestTooLarge: HttpError(413, "invalid_request_error", "request_too_large"),
     refusals.ResponseGone: HttpError(400, "invalid_request_error", "previous_response_not_found"),

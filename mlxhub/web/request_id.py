@@ -7,6 +7,8 @@ from loguru import logger
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mlxhub.protocol.dialects import request_id_headers
+
 HEADER = "x-request-id"
 _SANE = re.compile(r"[!-~]{1,128}")
 _SCOPE_KEY = "mlxhub.request_id"
@@ -40,7 +42,9 @@ class RequestIdMiddleware:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = identity
+                headers = MutableHeaders(scope=message)
+                for name in request_id_headers(scope["path"]):
+                    headers[name] = identity
             await send(message)
 
         with logger.contextualize(request_id=identity):

@@ -23,16 +23,17 @@ VOCABULARY = 640
 MOST_TOKENS = 4
 
 # Nor does one know how much text a model holds, whether a tool that is to be called is there, what is a
-# schema that can be enforced, and which options belong together.
+# schema that can be enforced, which options belong together, and that some items of an input say nothing.
 UNTOLD = (
     b'"context_length_exceeded"',
-    b"this model's context",
+    b"This model's maximum context",
     b"tool_choice: it requires a call",
     b"top_logprobs: it needs",
     b"echo: ",
     b"previous_response_id: ",
     b"input: there is nothing to answer",
     b"tool_choice: no tool is named",
+    b"input: list should have at least 1 item",
     b"this schema cannot be enforced",
 )
 

@@ -49,7 +49,7 @@ async def test_refusals_are_anthropics(hub: RunningHub, path: str) -> None:
         response = await post(hub, path, body)
         said = response.json()
         assert (response.status_code, said["type"], said["error"]["type"]) == (status, "error", kind)
-        assert said["request_id"] == response.headers["x-request-id"]
+        assert said["request_id"] == response.headers["x-request-id"] == response.headers["request-id"]
 
 
 async def test_refusals_of_responses_are_openais(hub: RunningHub) -> None:

@@ -25,6 +25,7 @@ from mlxhub.refusals import (
     QueueTimeout,
     RequestTimeout,
     RequestTooLarge,
+    ThreadUnsupported,
 )
 from tests.events import typed_events
 
@@ -178,6 +179,12 @@ def test_errors_have_anthropics_types(error: MlxhubError, kind: str) -> None:
         "error": {"type": kind, "message": str(error)},
         "request_id": "req_1",
     }
+
+
+def test_a_client_is_told_that_it_may_go_on_without_a_thread() -> None:
+    said = anthropic_error(error_envelope(ThreadUnsupported()), 400, "req_1").model_dump()
+    assert said["error"]["type"] == "invalid_request_error"
+    assert said["error"]["details"] == {"error_code": "thread_unsupported_request"}
 
 
 def test_events_have_names() -> None:

@@ -1,12 +1,14 @@
-"""Each API's own client asks the real demo model, through the controller and at its own port."""
+"""Each API's own client asks the real demo model, through the controller and at its own port; and others."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 
+from tests.sdk.node_client import run_node
 from tests.stories.conftest import LiveHub
 
 PING: Any = [{"role": "user", "content": "ping"}]
@@ -51,3 +53,25 @@ def test_what_is_ignored_is_told_on_every_way(demo_hub: LiveHub, port: int, stre
         asked = client.responses.with_raw_response
         raw = asked.create(model="demo", input="ping", user="me", stream=stream)
         assert raw.headers["x-mlxhub-ignored"] == "user"
+
+
+def test_openais_client_for_node_gets_an_answer(demo_hub: LiveHub, tmp_path: Path) -> None:
+    assert run_node(tmp_path, demo_hub.url, "ping.mjs") == (0, "pong\n")
+
+
+def test_langchain_gets_an_answer(demo_hub: LiveHub) -> None:
+    from langchain_openai import ChatOpenAI
+
+    model = ChatOpenAI(model="gpt-4o-mini", base_url=f"{demo_hub.url}/v1", api_key="none", timeout=60)
+    assert model.invoke("ping").text == "pong"
+    with pytest.raises(openai.NotFoundError, match="Models: demo"):
+        model.invoke("ping", model="nobody")
+
+
+def test_litellm_gets_an_answer(demo_hub: LiveHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import litellm
+
+    for model, url in (("openai/demo", f"{demo_hub.url}/v1"), ("anthropic/demo", demo_hub.url)):
+        answer: Any = litellm.completion(model=model, messages=PING, api_base=url, api_key="none", timeout=60)
+        assert answer.choices[0].message.content == "pong"

@@ -45,6 +45,7 @@ def test_the_first_request_loads_and_ping_is_answered(client: anthropic.Anthropi
     assert (answer.usage.cache_read_input_tokens, answer.usage.cache_creation_input_tokens) == (0, 0)
     counted = client.messages.count_tokens(model="m", messages=says("ping"))
     assert counted.input_tokens == answer.usage.input_tokens
+    assert str(answer._request_id).startswith("req_")
 
 
 def test_a_stream_says_the_same_in_the_order_of_the_api(demo: Worker, client: anthropic.Anthropic) -> None:
@@ -182,6 +183,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
     ({"tool_choice": {"type": "some"}}, "tool_choice"),
     ({"thinking": {"type": "loud"}}, "thinking.type"),
+    ({"thread": {"type": "create"}}, "thread"),
 ]  # fmt: skip
 
 
@@ -201,7 +203,7 @@ def test_errors_are_those_of_anthropics_client(client: anthropic.Anthropic) -> N
         client.messages.create(model="claude", max_tokens=5, messages=says("ping"))
     body: Any = unknown.value.body
     assert body["error"]["type"] == "not_found_error"
-    with pytest.raises(anthropic.BadRequestError, match="this model's context"):
+    with pytest.raises(anthropic.BadRequestError, match="This model's maximum context"):
         client.messages.create(model="m", max_tokens=5, messages=says("ping " * 5000))
 
 

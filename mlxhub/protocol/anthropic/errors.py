@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from mlxhub.errors import MlxhubError
-from mlxhub.protocol.errors import ErrorEnvelope, error_envelope, http_error
+from mlxhub.protocol.errors import THREAD_UNSUPPORTED, ErrorEnvelope, error_envelope, http_error
 from mlxhub.protocol.sse import typed_event
 
 _OVERLOADED = frozenset({"queue_timeout", "shutting_down"})
@@ -19,9 +19,16 @@ _TYPES = {
 }
 
 
+class AnthropicErrorDetails(BaseModel):
+    """For programs; only where clients act upon it."""
+
+    error_code: Literal["thread_unsupported_request"]
+
+
 class AnthropicErrorBody(BaseModel):
     type: str
     message: str
+    details: AnthropicErrorDetails | None = Field(None, exclude_if=lambda details: details is None)
 
 
 class AnthropicError(BaseModel):
@@ -33,7 +40,9 @@ class AnthropicError(BaseModel):
 
 
 def anthropic_error(envelope: ErrorEnvelope, status: int, request_id: str | None) -> AnthropicError:
-    body = AnthropicErrorBody(type=_type(envelope, status), message=envelope.error.message)
+    code = envelope.error.code
+    details = AnthropicErrorDetails(error_code=code) if code == THREAD_UNSUPPORTED else None
+    body = AnthropicErrorBody(type=_type(envelope, status), message=envelope.error.message, details=details)
     return AnthropicError(error=body, request_id=request_id)
 
 

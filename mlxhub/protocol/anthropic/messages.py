@@ -180,3 +180,4 @@ class MessagesRequest(Conversation):
     metadata: Annotated[Any, Ignored()] = None
     service_tier: Annotated[Any, Ignored(unless=("auto", "standard_only"))] = None
     container: Annotated[Any, Refused("there are no containers here.")] = None
+    thread: dict[str, Any] | None = Field(None, json_schema_extra={"enum": [None]})

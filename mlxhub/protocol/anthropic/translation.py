@@ -19,7 +19,7 @@ from mlxhub.protocol.anthropic.messages import (
     ToolUseBlock,
 )
 from mlxhub.protocol.openai.chat import ChatRequest
-from mlxhub.refusals import InvalidRequest
+from mlxhub.refusals import InvalidRequest, ThreadUnsupported
 
 # By which names its clients know the parameters of a chat request.
 PARAMETERS = {
@@ -51,6 +51,8 @@ def chat_of_conversation(asked: Conversation, **sampling: Any) -> ChatRequest:
 
 def chat_of_messages(asked: MessagesRequest) -> ChatRequest:
     """Raises InvalidRequest."""
+    if asked.thread is not None:
+        raise ThreadUnsupported
     if isinstance(asked.messages[-1], AssistantMessage):
         raise InvalidRequest(
             "messages: the last message must be the user's. To continue one of the assistant is not "
