@@ -224,7 +224,7 @@ def named(error: dict[str, Any]) -> str:
 def test_the_most_is_taken_and_one_more_is_refused_by_name(small: Worker, limit: Limit) -> None:
     taken = small.post(limit.path, {**GOOD[limit.path], **limit.fields(limit.most)})
     # Of many messages this one is refused only when they have become tokens.
-    assert taken.status_code == 200 or "this model's context" in taken.text, taken.text
+    assert taken.status_code == 200 or "This model's maximum context" in taken.text, taken.text
     for stream in (False, True):
         beyond = {**GOOD[limit.path], "stream": stream, **limit.fields(limit.beyond)}
         refused = small.post(limit.path, beyond)

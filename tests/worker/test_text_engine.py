@@ -132,18 +132,36 @@ def test_cancelling_frees_the_row_in_every_stage(random_model: Path) -> None:
     engine.unload()
 
 
-def test_a_newcomer_is_decoding_within_three_steps(engine: TextEngine) -> None:
-    submit(engine, 0, request("one", max_tokens=200))
+@pytest.mark.parametrize(("running", "most_steps"), [(1, 4), (2, 3)], ids=["beside one", "beside two"])
+def test_a_newcomer_is_told_at_once_and_decodes_a_few_steps_later(
+    engine: TextEngine, running: int, most_steps: int
+) -> None:
+    for handle in range(running):
+        submit(engine, handle, request("one", max_tokens=200))
     for _ in range(10):
         engine.step()
-    submit(engine, 1, request("two", max_tokens=200))
-    assert Started(1) in engine.step()
-    steps = 1
-    while not any(isinstance(delta, Piece) and delta.handle == 1 for delta in engine.step()):
-        steps += 1
-    assert steps <= 3
-    engine.cancel(0)
-    engine.cancel(1)
+    submit(engine, 9, request("two", max_tokens=200))
+    assert engine.step() == [Started(9)]
+    said: list[set[int]] = []
+    while not said or 9 not in said[-1]:
+        said.append({delta.handle for delta in engine.step()})
+    assert len(said) <= most_steps
+    assert all(set(range(running)) <= told for told in said), "the others go on at each step"
+    for handle in (*range(running), 9):
+        engine.cancel(handle)
+
+
+def test_one_joins_just_as_the_other_leaves(engine: TextEngine) -> None:
+    expected = answer(engine, request("two", max_tokens=20))
+    for steps in range(8):
+        submit(engine, 0, request("one", max_tokens=200))
+        for _ in range(steps):
+            engine.step()
+        submit(engine, 1, request("two", max_tokens=20))
+        submit(engine, 2, request("two", max_tokens=20))
+        engine.step()
+        engine.cancel(0)
+        assert {text for text, _ in run_out(engine).values()} == {expected}
 
 
 def test_a_short_prompt_overtakes_a_long_one(random_model: Path) -> None:

@@ -30,6 +30,8 @@ class LoneOrBatch:
 
     def next(self) -> Step:
         if not len(self._lone):
+            self._let_join()
+        if not len(self._lone):
             return self._batch.next()
         if not self._joining:
             return self._lone.next()
