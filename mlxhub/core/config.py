@@ -33,7 +33,12 @@ ReasoningParser = Literal["none", "think", "deepseek_r1"]
 
 class _Strict(BaseModel):
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        defer_build=True,  # a process needs one or two of these, and building takes time
     )
 
 

@@ -10,7 +10,7 @@ from mlxhub.protocol.openai.documented import ToldSample
 class _Answered(BaseModel):
     """Nothing else is answered than what stands here."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class AnsweredOutputText(_Answered):

@@ -17,7 +17,10 @@ MAX_BIASES = 1024
 class Lenient(BaseModel):
     """Unknown fields are ignored, as clients send many; what is known is taken strictly."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, protected_namespaces=())
+    # Built when the first request needs it: a process that only starts does not wait for all of them.
+    model_config = ConfigDict(
+        extra="ignore", strict=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
+    )
 
 
 class StreamOptions(Lenient):
