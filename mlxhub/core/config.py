@@ -89,7 +89,12 @@ class EngineOptions(_Strict):
     response_store: ResponseStoreLimits = Field(
         ResponseStoreLimits(), description="What is kept of responses, for `previous_response_id`."
     )
-    prefill_step: int = Field(512, ge=16, le=16_384, description="Prompt tokens taken in one step.")
+    prefill_step: int = Field(
+        2048, ge=16, le=16_384, description="Prompt tokens read in one step where nobody else is answered."
+    )
+    prefill_step_shared: int = Field(
+        128, ge=16, le=16_384, description="The same while others are answered: they wait for each step."
+    )
     kv_bits: Literal[2, 4, 8] | None = Field(
         None, description="Bits of each number in what a prompt leaves in memory; null: as computed."
     )

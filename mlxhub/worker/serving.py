@@ -10,6 +10,7 @@ from mlxhub.errors import PortHeld
 from mlxhub.files.recorded_run import Ending
 from mlxhub.web.server import bind_socket, run, serve
 from mlxhub.worker.app import HOST, build_app
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from mlxhub.worker.model_service import ModelService
 
@@ -51,7 +52,7 @@ def _engine(settings: WorkerSettings) -> TextEngine:
             name=settings.name,
             model_path=settings.model_path,
             max_concurrency=settings.max_concurrency,
-            prefill_step=settings.prefill_step,
+            prefill=Prefill(settings.prefill_step, settings.prefill_step_shared),
             context_length=settings.context_length,
             trust_remote_code=settings.trust_remote_code,
             kept_prompts=settings.prompt_cache.entries,

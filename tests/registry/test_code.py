@@ -9,6 +9,7 @@ import pytest
 
 from mlxhub.errors import LoadFailed
 from mlxhub.registry.intake import check_model
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.registry.models import say, why_refused
 
@@ -32,7 +33,9 @@ ASKS: tuple[dict[str, Any], ...] = (
 
 
 def load(directory: Path, *, trust_remote_code: bool = False) -> None:
-    engine = TextEngine(TextEngineOptions("m", str(directory), 2, 512, trust_remote_code=trust_remote_code))
+    engine = TextEngine(
+        TextEngineOptions("m", str(directory), 2, Prefill(512, 512), trust_remote_code=trust_remote_code)
+    )
     try:
         engine.load()
     finally:

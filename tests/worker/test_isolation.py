@@ -14,6 +14,7 @@ from mlxhub.worker.engines.engine import (
     SamplingOptions,
     TextPrompt,
 )
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.conftest import SEED
 
@@ -23,7 +24,7 @@ SHARED = "All of these begin with the same long words, which are read once and k
 
 @pytest.fixture(scope="module")
 def engine(random_model: Path) -> Iterator[TextEngine]:
-    engine = TextEngine(TextEngineOptions("m", str(random_model), 33, 64, kept_prompts=6))
+    engine = TextEngine(TextEngineOptions("m", str(random_model), 33, Prefill(64, 64), kept_prompts=6))
     engine.load()
     yield engine
     engine.unload()

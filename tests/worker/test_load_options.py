@@ -14,6 +14,7 @@ from mlxhub.demo import MODEL_REFERENCE as DEMO
 from mlxhub.demo import model_directory
 from mlxhub.errors import LoadFailed
 from mlxhub.worker.engines.engine import ChatPrompt, GenerationRequest, SamplingOptions, TextPrompt
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.worker.test_text_engine import answer
 
@@ -28,7 +29,7 @@ def open_engine() -> Iterator[Open]:
     opened = []
 
     def open_one(path: str | Path = DEMO, **options: Any) -> TextEngine:
-        engine = TextEngine(TextEngineOptions("m", str(path), 4, 32, **options))
+        engine = TextEngine(TextEngineOptions("m", str(path), 4, Prefill(32, 32), **options))
         opened.append(engine)
         engine.load()
         return engine

@@ -45,21 +45,21 @@ def alone(_model: TextModel, _rows: Rows) -> None:
 
 def with_another(model: TextModel, rows: Rows) -> None:
     rows.insert(model.new_row(4, PreparedRequest((5, 6), 1000, SamplingOptions())))
-    rows.next()
+    rows.next(4)
 
 
 @pytest.mark.parametrize("begin", [alone, with_another])
 def test_rows_say_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(
     model: TextModel, begin: Callable[[TextModel, Rows], None]
 ) -> None:
-    rows = model.new_rows(4, prefill_step=4)
+    rows = model.new_rows(4, largest_chunk=4)
     begin(model, rows)
     prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)))
     rows.insert(model.new_row(5, PreparedRequest(tuple(prompt), 50, SamplingOptions())))
     detokenizer = model.new_detokenizer()
     was_ready, said = False, []
     while True:
-        step = rows.next()
+        step = rows.next(4)
         assert was_ready or all(sampled.handle != 5 for sampled in step.sampled)
         was_ready = was_ready or 5 in step.ready
         said += [sampled for sampled in step.sampled if sampled.handle == 5]

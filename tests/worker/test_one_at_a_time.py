@@ -23,6 +23,7 @@ from mlxhub.worker.engines.engine import (
     TextPrompt,
     TokenPrompt,
 )
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.worker.processes import Worker, make_random_model, running_worker
 from tests.worker.test_text_engine_prompts import WINDOWS
@@ -60,7 +61,7 @@ def open_engine() -> Iterator[Open]:
     opened = []
 
     def open_one(path: str | Path, **options: Any) -> TextEngine:
-        engine = TextEngine(TextEngineOptions("m", str(path), 4, 32, **options))
+        engine = TextEngine(TextEngineOptions("m", str(path), 4, Prefill(32, 32), **options))
         opened.append(engine)
         engine.load()
         return engine

@@ -11,6 +11,7 @@ import pytest
 
 from mlxhub.demo import MODEL_REFERENCE as DEMO
 from mlxhub.worker.engines import read_prompts
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.worker.processes import Worker, make_random_model, running_worker
 from tests.worker.test_one_at_a_time import CHUNKED, run, tokens_of, user
@@ -40,7 +41,13 @@ def open_engine(random_model: Path, stored: Path) -> Iterator[Open]:
     def open_one(path: Path = random_model, stored_bytes: int = PLENTY, **options: Any) -> TextEngine:
         engine = TextEngine(
             TextEngineOptions(
-                "m", str(path), 4, 32, stored_bytes=stored_bytes, stored_prompts=str(stored), **options
+                "m",
+                str(path),
+                4,
+                Prefill(32, 32),
+                stored_bytes=stored_bytes,
+                stored_prompts=str(stored),
+                **options,
             )
         )
         engine.load()

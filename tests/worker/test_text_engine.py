@@ -19,13 +19,14 @@ from mlxhub.worker.engines.engine import (
     TextPrompt,
     TokenPrompt,
 )
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 
 GREEDY = SamplingOptions(temperature=0)
 
 
 def make_engine(model_path: str, rows: int = 8, prefill_step: int = 512) -> TextEngine:
-    return TextEngine(TextEngineOptions("m", model_path, rows, prefill_step))
+    return TextEngine(TextEngineOptions("m", model_path, rows, Prefill(prefill_step, prefill_step)))
 
 
 @pytest.fixture
@@ -185,7 +186,7 @@ def test_an_exception_in_a_step_fails_its_batch_and_nothing_else(
     engine.step()
     broken = engine._decoding
     assert broken is not None
-    monkeypatch.setattr(broken, "next", lambda: 1 / 0)
+    monkeypatch.setattr(broken, "next", lambda _chunk: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         engine.step()
     error = GenerationFailed("x")

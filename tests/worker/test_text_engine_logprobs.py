@@ -16,6 +16,7 @@ from mlxhub.worker.engines.engine import (
     SamplingOptions,
     TextPrompt,
 )
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from mlxhub.worker.engines.token_bytes import TokenBytes
 
@@ -24,7 +25,7 @@ GREEDY = SamplingOptions(temperature=0)
 
 @pytest.fixture(scope="module")
 def engine(random_model: Path) -> Iterator[TextEngine]:
-    engine = TextEngine(TextEngineOptions("m", str(random_model), 4, 64))
+    engine = TextEngine(TextEngineOptions("m", str(random_model), 4, Prefill(64, 64)))
     engine.load()
     yield engine
     engine.unload()

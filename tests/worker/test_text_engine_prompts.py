@@ -16,6 +16,7 @@ from mlxhub.worker.engines.engine import (
     Started,
     TokenPrompt,
 )
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.worker.processes import make_random_model
 
@@ -53,7 +54,7 @@ def open_engine() -> Iterator[Open]:
     opened = []
 
     def open_one(path: str, rows: int = 4, **limits: int) -> TextEngine:
-        engine = TextEngine(TextEngineOptions("m", path, rows, 32, **limits))
+        engine = TextEngine(TextEngineOptions("m", path, rows, Prefill(32, 32), **limits))
         engine.load()
         opened.append(engine)
         return engine

@@ -45,13 +45,13 @@ class DraftedRow:
         layers = len(self._decodable.new_state())
         self._begun = _Begun(row, known.state[:layers], known.state[layers:], len(known.tokens))
 
-    def next(self) -> Step:
+    def next(self, chunk: int) -> Step:
         begun = self._begun
         if begun is None:
             return Step()
         with mx.stream(generation_stream):
             if begun.sampled is None:
-                return self._read_on(begun)
+                return self._read_on(begun, chunk)
             return Step(sampled=[self._tell(begun)])
 
     def read(self, handles: Sequence[int]) -> dict[int, Read]:
@@ -71,9 +71,9 @@ class DraftedRow:
             mx.set_wired_limit(self._old_wired_limit)
             self._old_wired_limit = None
 
-    def _read_on(self, begun: _Begun) -> Step:
+    def _read_on(self, begun: _Begun, most: int) -> Step:
         row = begun.row
-        chunk = min(self._decodable.prefill_step, len(row.tokens) - 1 - begun.read)
+        chunk = min(most, len(row.tokens) - 1 - begun.read)
         if chunk > 0:
             coming = mx.array([row.tokens[begun.read : begun.read + chunk]], mx.uint32)
             for decodable, state in ((self._decodable, begun.state), (self._guesser, begun.guesser_state)):

@@ -15,9 +15,9 @@ class LoneOrBatch:
     not begun there, memory would be taken for the longer of them twice, and copied.
     """
 
-    def __init__(self, decodable: Decodable, max_rows: int) -> None:
+    def __init__(self, decodable: Decodable, max_rows: int, largest_chunk: int) -> None:
         self._lone = LoneRow(decodable)
-        self._batch = Batch(decodable, max_rows)
+        self._batch = Batch(decodable, max_rows, largest_chunk)
         self._joining: dict[int, tuple[Row, Read | None]] = {}
 
     def insert(self, row: Row, known: Read | None = None) -> None:
@@ -28,18 +28,18 @@ class LoneOrBatch:
         else:
             self._lone.insert(row, known)
 
-    def next(self) -> Step:
+    def next(self, chunk: int) -> Step:
         if not len(self._lone):
             self._let_join()
         if not len(self._lone):
-            return self._batch.next()
+            return self._batch.next(chunk)
         if not self._joining:
-            return self._lone.next()
+            return self._lone.next(chunk)
         told, rest = self._lone.hand_over()
         step = Step()
         if rest is not None:
             self._batch.insert(*rest)
-            step = self._batch.next()
+            step = self._batch.next(chunk)
         self._let_join()
         return step if told is None else Step(step.ready, step.at_boundary, [told, *step.sampled])
 

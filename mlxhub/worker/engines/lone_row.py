@@ -46,13 +46,13 @@ class LoneRow:
         else:
             self._begun = _Begun(row, known.state, list(known.tokens))
 
-    def next(self) -> Step:
+    def next(self, chunk: int) -> Step:
         begun = self._begun
         if begun is None:
             return Step()
         with mx.stream(generation_stream):
             if begun.ahead is None:
-                return self._read_on(begun)
+                return self._read_on(begun, chunk)
             return Step(sampled=[self._tell(begun, goes_on=True)])
 
     def read(self, handles: Sequence[int]) -> dict[int, Read]:
@@ -89,12 +89,12 @@ class LoneRow:
             return told, None
         return told, (row, Read(tuple(begun.read), begun.state) if begun.read else None)
 
-    def _read_on(self, begun: _Begun) -> Step:
+    def _read_on(self, begun: _Begun, most: int) -> Step:
         """One chunk, and after the last of them the first token is on its way."""
         row = begun.row
         unread = len(row.tokens) - len(begun.read)
         ends = [place for place in row.boundaries if place > len(begun.read)]
-        chunk = min(self._decodable.prefill_step, unread - 1, *(end - len(begun.read) for end in ends))
+        chunk = min(most, unread - 1, *(end - len(begun.read) for end in ends))
         if chunk > 0:
             coming = row.tokens[len(begun.read) : len(begun.read) + chunk]
             self._decodable.model(mx.array([coming], mx.uint32), cache=begun.state)

@@ -116,9 +116,9 @@ class TextModel:
             )
         )
 
-    def new_rows(self, max_rows: int, prefill_step: int) -> Rows:
+    def new_rows(self, max_rows: int, largest_chunk: int) -> Rows:
         end_tokens = frozenset(self._tokenizer.eos_token_ids)
-        return self._rows.make(end_tokens, self._text_bytes, max_rows=max_rows, prefill_step=prefill_step)
+        return self._rows.make(end_tokens, self._text_bytes, max_rows=max_rows, largest_chunk=largest_chunk)
 
     def new_row(self, handle: int, request: PreparedRequest) -> Row:
         chain = processors(request.sampling, len(request.tokens))

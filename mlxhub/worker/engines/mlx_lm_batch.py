@@ -15,14 +15,14 @@ from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
 class Batch:
     """Rows with continuous batching: one prefill chunk and one decode in each `next`."""
 
-    def __init__(self, decodable: Decodable, max_rows: int) -> None:
+    def __init__(self, decodable: Decodable, max_rows: int, largest_chunk: int) -> None:
         self._decodable = decodable
         self._generator: Any = BatchGenerator(
             decodable.model,
             stop_tokens=[[token] for token in decodable.end_tokens],
             completion_batch_size=max_rows,
             prefill_batch_size=max_rows,
-            prefill_step_size=decodable.prefill_step,
+            prefill_step_size=largest_chunk,
         )
         self._uids: dict[int, int] = {}  # by handle
         self._rows: dict[int, Row] = {}  # by uid
@@ -43,7 +43,8 @@ class Batch:
         self._uids[row.handle] = uids[0]
         self._rows[uids[0]] = row
 
-    def next(self) -> Step:
+    def next(self, chunk: int) -> Step:
+        self._generator.prefill_step_size = chunk
         prompts, generated = self._generator.next()
         return Step(
             ready=[self._rows[prompt.uid].handle for prompt in prompts if prompt.end_of_prompt],

@@ -27,15 +27,16 @@ class ModelRows:
         text_bytes: Callable[[int], bytes],
         *,
         max_rows: int,
-        prefill_step: int,
+        largest_chunk: int,
     ) -> Rows:
-        decodable = Decodable(self.model, end_tokens, text_bytes, prefill_step, self._kv_bits)
+        """Which read prompts in chunks of up to so many tokens."""
+        decodable = Decodable(self.model, end_tokens, text_bytes, self._kv_bits)
         if self._draft is not None:
-            guesser = Decodable(self._draft, end_tokens, text_bytes, prefill_step)
+            guesser = Decodable(self._draft, end_tokens, text_bytes)
             return DraftedRow(decodable, guesser, self._draft_tokens)
         if self.why_one_at_a_time is not None:
             return LoneRow(decodable)
-        return LoneOrBatch(decodable, max_rows)
+        return LoneOrBatch(decodable, max_rows, largest_chunk)
 
     def _why_one_at_a_time(self) -> str | None:
         if self._draft is not None:

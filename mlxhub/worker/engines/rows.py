@@ -65,8 +65,8 @@ class Rows(Protocol):
     def insert(self, row: Row, known: Read | None = None) -> None:
         """`known`: the beginning of its tokens that need not be read. Its state is used up."""
 
-    def next(self) -> Step:
-        """One decode for all that have read their prompts, and one chunk of the prompts that are not read."""
+    def next(self, chunk: int) -> Step:
+        """One decode for all that have read their prompts, and of each other prompt up to `chunk` tokens."""
 
     def read(self, handles: Sequence[int]) -> dict[int, Read]:
         """What each has read by now, without those that have not begun.
@@ -90,12 +90,11 @@ class KvBits:
 
 @dataclass(frozen=True, slots=True)
 class Decodable:
-    """A model as rows need it. `text_bytes`: of a token. `prefill_step`: tokens read in one chunk."""
+    """A model as rows need it. `text_bytes`: of a token."""
 
     model: Any
     end_tokens: frozenset[int]
     text_bytes: Callable[[int], bytes]
-    prefill_step: int
     kv_bits: KvBits | None = None
 
     def new_state(self) -> State:

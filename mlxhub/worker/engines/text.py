@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ from mlxhub.worker.engines.engine import (
     TokenPrompt,
 )
 from mlxhub.worker.engines.open_files import kept_open_files
+from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class TextEngineOptions:
     name: str
     model_path: str
     max_concurrency: int
-    prefill_step: int
+    prefill: Prefill
     context_length: int | None = None
     trust_remote_code: bool = False
     kept_prompts: int = 16
@@ -88,12 +90,15 @@ class TextEngine:
 
     def load(self) -> LoadedModel:
         options = self._options
-        checked = self._find()
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
-        with kept_open_files():
-            from mlxhub.worker.engines.mlx_lm_adapter import memory_bytes  # noqa: PLC0415 - as said above
-            from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - as said above
-            from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - as said above
+        # A child tries the chat template while they are imported: each takes a while.
+        with ThreadPoolExecutor(1, "check") as checks:
+            finding = checks.submit(self._find)
+            with kept_open_files():
+                from mlxhub.worker.engines.mlx_lm_adapter import memory_bytes  # noqa: PLC0415 - as said above
+                from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - likewise
+                from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - likewise
+            checked = finding.result()
 
         self._memory_bytes = memory_bytes
         model = load_text_model(checked)
@@ -206,7 +211,7 @@ class TextEngine:
             # They are told at once that they have a place; the next step is their first.
             return deltas
         assert self._decoding is not None
-        step = self._decoding.next()
+        step = self._decoding.next(self._options.prefill.chunk(len(self._rows)))
         for handle in step.ready:
             self._rows[handle].decoding = True
         # Of the others what they read is kept at their end, and serves for every beginning of it.
@@ -246,7 +251,7 @@ class TextEngine:
             handle, request = self._waiting.popleft()
             assert self._model is not None
             if self._decoding is None:
-                self._decoding = self._model.new_rows(self._max_rows, self._options.prefill_step)
+                self._decoding = self._model.new_rows(self._max_rows, self._options.prefill.alone)
             assert self._read is not None
             known = self._read.find(request.tokens)
             cached = 0 if known is None else len(known.tokens)
@@ -265,14 +270,10 @@ class TextEngine:
         return deltas
 
     def _prefill_has_room(self) -> bool:
-        """Prompts prefill padded to the longest chunk, while decoding waits: twice the step at most.
-
-        A single long prompt leaves room for one neighbour, so that a short one need not wait for its end.
-        """
         _, coming = self._waiting[0]
-        lengths = [row.unread_tokens for row in self._rows.values() if not row.decoding]
-        longest = max(min(length, self._options.prefill_step) for length in (*lengths, len(coming.tokens)))
-        return not lengths or (len(lengths) + 1) * longest <= 2 * self._options.prefill_step
+        reading = [row.unread_tokens for row in self._rows.values() if not row.decoding]
+        others_decode = len(reading) < len(self._rows)
+        return self._options.prefill.has_room(reading, len(coming.tokens), others_decode=others_decode)
 
     def _remove(self, handles: list[int]) -> None:
         """What they have read by now is kept: a client that left may ask again."""
