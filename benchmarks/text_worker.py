@@ -124,15 +124,14 @@ def _start_rows(runs: int) -> Iterator[Row]:
         for _ in range(runs)
     ]
     imports, ours, theirs = zip(*started, strict=True)
-    yield _row("start to port answers", "s", [(one.port, 0.0) for one in ours], PORT_BUDGET_SECONDS)
-    yield _row(
-        "start to ready - import mlx_lm",
-        "s",
-        _pairs([one.ready for one in ours], imports),
-        READY_BUDGET_SECONDS,
-    )
-    yield _row("start to first answer - import", "s", _pairs([one.answer for one in ours], imports), None)
-    yield _row("the same of mlx_lm.server", "s", _pairs([one.answer for one in theirs], imports), None)
+    ports, their_ports = ([(one.port, 0.0) for one in side] for side in (ours, theirs))
+    ready = _pairs([one.ready for one in ours], imports)
+    yield _row("start to port answers", "s", ports, PORT_BUDGET_SECONDS)
+    yield _row("start to port answers of mlx_lm.server", "s", their_ports, None)
+    yield _row("start to ready - import mlx_lm", "s", ready, READY_BUDGET_SECONDS)
+    for said, side in (("", ours), (" of mlx_lm.server", theirs)):
+        first = _pairs([one.answer for one in side], imports)
+        yield _row(f"first answer - import{said}", "s", first, None)
 
 
 def _row(what: str, unit: str, pairs: Sequence[tuple[float, float]], budget: float | None) -> Row:
