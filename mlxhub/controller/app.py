@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -83,14 +82,18 @@ def make_controller(
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
     sessions = Sessions(clock)
-    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, middleware=[Middleware(UnexpectedErrors)])
-    install_error_handlers(api, RequestValidationError)
+    api = Starlette(
+        routes=[
+            *openai_routes(status),
+            *hub_routes(status, observer.look_at_all, operations, shut_down),
+            *unlocking_routes(sessions),
+            *health_routes(lambda: observer.has_seen_all),
+            *dashboard_routes(lambda: in_use.value.config.enable_status_page),
+        ],
+        middleware=[Middleware(UnexpectedErrors)],
+    )
+    install_error_handlers(api)
     api.add_exception_handler(RemoteError, _on_remote_error)
-    api.include_router(openai_routes(status))
-    api.include_router(hub_routes(status, observer.look_at_all, operations, shut_down))
-    api.include_router(unlocking_routes(sessions))
-    api.include_router(health_routes(lambda: observer.has_seen_all))
-    api.include_router(dashboard_routes(lambda: in_use.value.config.enable_status_page))
     guard = Guard(
         _by_path(Forwarder(dispatcher), api),
         table=TABLE,

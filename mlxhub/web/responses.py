@@ -1,10 +1,9 @@
 """Errors as HTTP answers, for both programs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
 
 from loguru import logger
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -32,12 +31,6 @@ _CODES = {
     413: "request_too_large",
     415: "unsupported_media_type",
 }
-
-
-class _HasErrors(Protocol):
-    """What pydantic's and FastAPI's validation errors have in common."""
-
-    def errors(self) -> Sequence[Any]: ...
 
 
 class ErrorResponse(Response):
@@ -75,12 +68,10 @@ def client_error_response(error: MlxhubError) -> Response:
     return ErrorResponse(http_error(error).status, client_envelope(error), error_headers(error))
 
 
-def invalid_request(error: _HasErrors) -> InvalidRequest:
+def invalid_request(error: ValidationError) -> InvalidRequest:
     """The first fault, with the path of the parameter; never the value the client sent."""
     details = error.errors()[0]
-    # FastAPI begins with where it looked; both end in members of unions, which are no names of the client's.
-    path = [part for part in details["loc"] if part not in ("body", "query", "path")]
-    name = _param(path)
+    name = _param(details["loc"])
     said = str(details["msg"]).removeprefix("Value error, ")
     if details["type"] in ("json_invalid", "json_type"):
         return InvalidRequest("The body is not valid JSON.")
@@ -102,16 +93,15 @@ def _param(path: Sequence[str | int]) -> str:
     return name
 
 
-def install_error_handlers(app: Starlette, *validation_errors: type[Exception]) -> None:
-    """`validation_errors` beside pydantic's own: FastAPI's RequestValidationError, not imported here.
+def model_response(model: BaseModel, status: int = 200) -> Response:
+    return Response(model.model_dump_json(), status, media_type="application/json")
 
-    Add UnexpectedErrors as a middleware too: Starlette's own handler for Exception logs and raises once more.
-    """
+
+def install_error_handlers(app: Starlette) -> None:
+    """Add UnexpectedErrors as a middleware too: Starlette's own handler logs and raises once more."""
     app.add_exception_handler(MlxhubError, _on_mlxhub_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    kinds: tuple[type[Exception], ...] = (ValidationError, *validation_errors)
-    for kind in kinds:
-        app.add_exception_handler(kind, _on_validation_error)
+    app.add_exception_handler(ValidationError, _on_validation_error)
 
 
 async def _on_mlxhub_error(_request: Request, error: Exception) -> Response:
@@ -127,8 +117,8 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:
-    fault: _HasErrors = error  # type: ignore[assignment]  # the classes it is installed for have it
-    return error_response(invalid_request(fault))
+    assert isinstance(error, ValidationError)
+    return error_response(invalid_request(error))
 
 
 class UnexpectedErrors:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
 
-from fastapi import APIRouter, Depends
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 HEADERS = {
     "content-security-policy": (
@@ -22,29 +23,20 @@ HEADERS = {
 _ASSETS = {"hub.css": "text/css; charset=utf-8", "hub.js": "text/javascript; charset=utf-8"}
 
 
-def dashboard_routes(is_enabled: Callable[[], bool]) -> APIRouter:
+def dashboard_routes(is_enabled: Callable[[], bool]) -> list[Route]:
     """`is_enabled` is asked each time: a reload may turn the page off."""
+    shown = {"/hub": (_page(), "text/html; charset=utf-8")}
+    for name, media_type in _ASSETS.items():
+        content = files("mlxhub.controller.dashboard").joinpath(name).read_bytes()
+        shown[f"/hub/{name}"] = (content, media_type)
 
-    async def require_enabled() -> None:
+    async def show(request: Request) -> Response:
         if not is_enabled():
             raise HTTPException(404, "The status page is off (enable_status_page: false in hub.yaml).")
+        content, media_type = shown[request.url.path]
+        return Response(content, media_type=media_type, headers=HEADERS)
 
-    router = APIRouter(dependencies=[Depends(require_enabled)])
-    page = _page()
-    assets = {name: files("mlxhub.controller.dashboard").joinpath(name).read_bytes() for name in _ASSETS}
-
-    @router.get("/hub")
-    async def show_page() -> Response:
-        return Response(page, media_type="text/html; charset=utf-8", headers=HEADERS)
-
-    def add_asset(name: str) -> None:
-        @router.get(f"/hub/{name}")
-        async def show_asset() -> Response:
-            return Response(assets[name], media_type=_ASSETS[name], headers=HEADERS)
-
-    for name in _ASSETS:
-        add_asset(name)
-    return router
+    return [Route(path, show) for path in shown]
 
 
 def _page() -> bytes:

@@ -2,28 +2,29 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter, Response
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mlxhub.web.responses import model_response
 
 
 class Health(BaseModel):
     status: str
 
 
-def health_routes(is_ready: Callable[[], bool]) -> APIRouter:
+def health_routes(is_ready: Callable[[], bool]) -> list[Route]:
     """Ready: every model was looked at once, so that routing goes by facts."""
-    router = APIRouter()
 
-    @router.get("/health")
-    @router.get("/livez")
-    async def live() -> Health:
-        return Health(status="ok")
+    async def live(_request: Request) -> Response:
+        return model_response(Health(status="ok"))
 
-    @router.get("/readyz")
-    async def ready(response: Response) -> Health:
-        if is_ready():
-            return Health(status="ok")
-        response.status_code = 503
-        return Health(status="starting")
+    async def ready(_request: Request) -> Response:
+        return (
+            model_response(Health(status="ok"))
+            if is_ready()
+            else model_response(Health(status="starting"), 503)
+        )
 
-    return router
+    return [Route("/health", live), Route("/livez", live), Route("/readyz", ready)]

@@ -2,10 +2,22 @@
 
 from collections.abc import Awaitable, Callable
 
-from fastapi import APIRouter
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from mlxhub.controller.operations import Operations
-from mlxhub.protocol.hub import ActionResult, BulkResult, HubStatus, ModelAction, ReloadResult
+from mlxhub.protocol.hub import ActionResult, HubStatus, ModelAction
+from mlxhub.web.responses import model_response
+
+
+class _Shown(BaseModel):
+    fresh: bool = False
+
+
+class _Asked(BaseModel):
+    action: ModelAction
 
 
 def hub_routes(
@@ -13,36 +25,38 @@ def hub_routes(
     look_at_all: Callable[[], Awaitable[None]],
     operations: Operations,
     shut_down: Callable[[], None],
-) -> APIRouter:
+) -> list[Route]:
     """`shut_down` asks the controller to end; it answers what it has begun."""
-    router = APIRouter(prefix="/hub")
 
-    @router.get("/status")
-    async def show_status(fresh: bool = False) -> HubStatus:
+    async def show_status(request: Request) -> Response:
         """From the last look, a second or two old; `fresh`: look first."""
-        if fresh:
+        if _Shown.model_validate(dict(request.query_params)).fresh:
             await look_at_all()
-        return status()
+        return model_response(status())
 
-    @router.post("/reload")
-    async def reload() -> ReloadResult:
-        return await operations.reload()
+    async def reload(_request: Request) -> Response:
+        return model_response(await operations.reload())
 
-    @router.post("/models/{name}/{action}")
-    async def act(name: str, action: ModelAction) -> ActionResult:
-        return await operations.act(name, action)
+    async def act(request: Request) -> Response:
+        asked = _Asked.model_validate(request.path_params)
+        return model_response(await operations.act(request.path_params["name"], asked.action))
 
-    @router.post("/start-all")
-    async def start_all() -> BulkResult:
-        return await operations.act_on_all("start")
+    async def start_all(_request: Request) -> Response:
+        return model_response(await operations.act_on_all("start"))
 
-    @router.post("/stop-all")
-    async def stop_all() -> BulkResult:
-        return await operations.act_on_all("stop")
+    async def stop_all(_request: Request) -> Response:
+        return model_response(await operations.act_on_all("stop"))
 
-    @router.post("/shutdown")
-    async def shutdown() -> ActionResult:
+    async def shutdown(_request: Request) -> Response:
         shut_down()
-        return ActionResult(name="controller", ok=True, message="The controller ends. Its models serve on.")
+        said = "The controller ends. Its models serve on."
+        return model_response(ActionResult(name="controller", ok=True, message=said))
 
-    return router
+    return [
+        Route("/hub/status", show_status),
+        Route("/hub/reload", reload, methods=["POST"]),
+        Route("/hub/models/{name}/{action}", act, methods=["POST"]),
+        Route("/hub/start-all", start_all, methods=["POST"]),
+        Route("/hub/stop-all", stop_all, methods=["POST"]),
+        Route("/hub/shutdown", shutdown, methods=["POST"]),
+    ]

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.errors import UnknownModel
 from mlxhub.protocol.hub import HubStatus, ModelView
+from mlxhub.web.responses import model_response
 
 
 class ModelMeta(BaseModel):
@@ -36,24 +39,21 @@ class ModelList(BaseModel):
     data: list[ModelObject]
 
 
-def openai_routes(status: Callable[[], HubStatus]) -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/v1/models")
-    async def list_models() -> ModelList:
+def openai_routes(status: Callable[[], HubStatus]) -> list[Route]:
+    async def list_models(_request: Request) -> Response:
         now = status()
-        return ModelList(data=[_model_object(view, now) for view in now.models])
+        return model_response(ModelList(data=[_model_object(view, now) for view in now.models]))
 
-    @router.get("/v1/models/{model_id:path}")
-    async def show_model(model_id: str) -> ModelObject:
+    async def show_model(request: Request) -> Response:
         """By name or alias."""
+        model_id = request.path_params["model_id"]
         now = status()
         for view in now.models:
             if model_id in (view.name, *view.aliases):
-                return _model_object(view, now)
+                return model_response(_model_object(view, now))
         raise UnknownModel(model_id, tuple(view.name for view in now.models))
 
-    return router
+    return [Route("/v1/models", list_models), Route("/v1/models/{model_id:path}", show_model)]
 
 
 def _model_object(view: ModelView, status: HubStatus) -> ModelObject:
