@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from loguru import logger
 
-from mlxhub.errors import LoadFailed, MlxhubError
+from mlxhub.errors import LoadFailed
 from mlxhub.refusals import GenerationFailed
 from mlxhub.worker.engines.engine import (
     Delta,
@@ -146,16 +146,17 @@ class EngineThread:
         self._loading = True
         try:
             return self._engine.load()
-        except MlxhubError:
-            raise
-        except Exception as error:
+        except LoadFailed as failed:
+            reason = failed.reason
+        except Exception as error:  # noqa: BLE001 - whatever a loader raises
             logger.exception("Loading failed")
-            self._engine.unload()
             # Its text may tell paths, and clients are told this.
             reason = f"the loader broke ({type(error).__name__}). The log says more."
-            raise LoadFailed(self._name, reason) from error
         finally:
             self._loading = False
+        # An error holds on to the weights by its traceback. It is gone here, and they can go too.
+        self._engine.unload()
+        raise LoadFailed(self._name, reason)
 
     def _stop(self) -> None:
         self._stopping = True

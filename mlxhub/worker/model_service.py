@@ -192,6 +192,11 @@ class ModelService:
             deadline.cancel()
             self._release(generation)
 
+    @property
+    def max_rows(self) -> int:
+        """How many may decode together: of the model that is loaded, else what hub.yaml allows."""
+        return self.settings.max_concurrency if self.model is None else self.model.max_rows
+
     def _admit(self, rows: int, answers: int) -> Generation:
         if self.draining:
             raise Draining
@@ -199,13 +204,13 @@ class ModelService:
             if not self.settings.jit:
                 raise NotLoaded(self.settings.name)
             self._raise_kept_failure()
-        limit = self.settings.max_concurrency + self.settings.queue_size
+        limit = self.max_rows + self.settings.queue_size
         if rows > limit:
             raise InvalidRequest(
                 f"This asks for {rows} answers at once. This model takes and queues {limit} at most.", "n"
             )
         if self.rows + rows > limit:
-            raise QueueFull(max(0, self.rows - self.settings.max_concurrency))
+            raise QueueFull(max(0, self.rows - self.max_rows))
         self.counters.requests += 1
         self._disarm()
         return self._in_flight.add(rows, answers)

@@ -69,7 +69,7 @@ class HostileEngine(FakeEngine):
         self._markers = markers
 
     def load(self) -> LoadedModel:
-        return LoadedModel(super().load().context_length, self._markers, no_call)
+        return LoadedModel(super().load().context_length, self._markers, no_call, 8)
 
     def _speak(self, handle: int) -> Delta:
         said = len(self._pieces) - self._rows[handle]

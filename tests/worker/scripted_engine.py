@@ -40,7 +40,7 @@ class ScriptedEngine(FakeEngine):
         self._stop = stop
 
     def load(self) -> LoadedModel:
-        return LoadedModel(super().load().context_length, MARKERS, _parse)
+        return LoadedModel(super().load().context_length, MARKERS, _parse, 8)
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         self.asked.append(request)

@@ -137,6 +137,11 @@ def test_a_reasoning_parser_says_where_thinking_is(open_engine: Open) -> None:
         prepared = engine.prepare(GenerationRequest(HELLO))
         return engine.load().markers.think_start, prepared.in_reasoning, prepared.may_reason
 
+    def quotes_it(parser: str) -> bool:
+        asked = ChatPrompt(({"role": "user", "content": "What does the <think> tag mean?"},))
+        return open_engine(reasoning_parser=parser).prepare(GenerationRequest(asked)).in_reasoning
+
+    assert not quotes_it("think")
     assert loaded(None) == (None, False, False)
     assert loaded("none") == (None, False, False)
     assert loaded("think") == ("<think>", False, True)

@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import pytest
 
 from mlxhub.core.constraint import JsonText
 from mlxhub.demo import MODEL_REFERENCE as DEMO
 from mlxhub.demo.golden import GOLDEN
 from mlxhub.errors import LoadFailed
+from mlxhub.refusals import InvalidRequest
+from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
     Finished,
@@ -26,7 +29,7 @@ from mlxhub.worker.engines.engine import (
 from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.worker.processes import Worker, make_random_model, running_worker
-from tests.worker.test_text_engine_prompts import WINDOWS
+from tests.worker.test_text_engine_prompts import RECURRENT, WINDOWS
 
 GREEDY = SamplingOptions(temperature=0)
 CHUNKED: dict[str, Any] = {
@@ -146,6 +149,21 @@ def test_guesses_do_not_change_the_answer(
                 assert run(drafted, *wanted)[0] == run(plain, *wanted)[0]
 
 
+def test_a_draft_of_fewer_tokens_bounds_what_may_be_asked_for(open_engine: Open, tmp_path: Path) -> None:
+    """Models of one family pad their vocabularies differently; what is beyond has no weights in the draft."""
+    padded = make_random_model(tmp_path / "padded", vocab_size=4096)
+    engine = open_engine(padded, draft_model=DEMO)
+    for asked in (
+        GenerationRequest(TokenPrompt((5, 700, 7))),
+        GenerationRequest(TokenPrompt((5, 7)), SamplingOptions(logit_bias={700: 1.0})),
+    ):
+        with pytest.raises(InvalidRequest, match="go from 0 to 639"):
+            engine.prepare(asked)
+    assert run(engine, tokens_of(40), SamplingOptions(temperature=2, seed=1, top_k=900), 60)[0]
+    plain = open_engine(padded)
+    assert run(plain, TokenPrompt((5, 700, 7)), max_tokens=3)
+
+
 def test_a_seed_repeats_itself_with_guesses_too(open_engine: Open, random_model: Path) -> None:
     engine = open_engine(random_model, draft_model=DEMO)
     seeded = SamplingOptions(temperature=0.9, seed=4)
@@ -222,6 +240,32 @@ def test_models_are_told_what_they_cannot_do(
         open_engine(random_model, draft_model=str(other))
 
 
+def test_a_load_that_is_refused_leaves_no_weights_behind(windows_model: Path, tmp_path: Path) -> None:
+    large = make_random_model(tmp_path / "large", hidden_size=1024, intermediate_size=4096)
+    engine = TextEngine(
+        TextEngineOptions("m", str(large), 4, Prefill(32, 32), draft_model=str(windows_model))
+    )
+    thread = EngineThread("m", engine, lambda _deltas: None, lambda _reason: None)
+    thread.start()
+    try:
+        for _ in range(3):
+            with pytest.raises(LoadFailed, match="draft_model"):
+                thread.load().result(60)
+        assert mx.get_active_memory() < 20_000_000
+        assert mx.get_cache_memory() == 0
+    finally:
+        assert thread.stop(20)
+
+
+def test_recurrent_models_that_take_padding_for_text_answer_alone(open_engine: Open, tmp_path: Path) -> None:
+    engine = open_engine(make_random_model(tmp_path / "recurrent", **RECURRENT))
+    loaded = engine.load()
+    assert (loaded.max_rows, loaded.why_one_at_a_time) == (
+        1,
+        "this kind of model answers otherwise when prompts are padded in a batch",
+    )
+
+
 @pytest.fixture(scope="module")
 def worker(random_model: Path) -> Iterator[Worker]:
     with running_worker(model_path=str(random_model), kv_bits=8, queue_size=8) as running:
@@ -235,6 +279,15 @@ def test_the_status_says_why_one_answers_at_a_time(worker: Worker) -> None:
         1,
         "kv_bits: prompts kept in fewer bits cannot be batched",
     )
+
+
+def test_the_queue_counts_from_one(random_model: Path) -> None:
+    with running_worker(model_path=str(random_model), kv_bits=8, queue_size=1) as small:
+        assert small.post("/load").status_code == 200
+        assert small.chat(n=2, max_tokens=1).status_code == 200
+        refused = small.chat(n=3, max_tokens=1)
+    assert refused.status_code == 400
+    assert "takes and queues 2 at most" in refused.text
 
 
 def test_requests_wait_for_each_other_and_all_are_answered(worker: Worker) -> None:

@@ -189,16 +189,47 @@ def test_what_is_no_file_of_ours_is_left_alone(open_engine: Open, stored: Path) 
     assert "unfinished.safetensors" not in left
 
 
-def test_a_disk_that_is_full_costs_nothing_but_the_file(
-    open_engine: Open, stored: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise RuntimeError("[save_safetensors] No space left on device")
-
-    monkeypatch.setattr("mlxhub.worker.engines.stored_prompts.save_prompt_cache", full)
+def test_what_cannot_be_written_costs_nothing_but_the_file(open_engine: Open, stored: Path) -> None:
     engine = open_engine()
     run(engine, tokens_of(100))
+    stored.write_text("a file where the directory should be")
     engine.unload()
+    assert stored.is_file()
+
+
+def test_what_cannot_be_deleted_costs_neither_a_load_nor_an_answer(
+    open_engine: Open, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_engine()
+    expected, _ = run(engine, tokens_of(100))
+    engine.unload()
+    (file,) = files(stored)
+
+    def refuse(_path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Root may delete anything, so that no right of a directory would do here.
+    monkeypatch.setattr(Path, "unlink", refuse)
+    again = open_engine()
+    file.write_bytes(damaged(file.read_bytes(), file.stat().st_size - 50))
+    assert run(again, tokens_of(100)) == (expected, 0)
+    again.unload()
+    open_engine(stored_bytes=0).unload()
+    open_engine(make_random_model(tmp_path / "other", num_hidden_layers=3)).unload()
+
+
+def test_one_that_is_too_large_for_memory_is_neither_written_nor_read(
+    open_engine: Open, stored: Path
+) -> None:
+    small = open_engine(kept_bytes=100_000)
+    run(small, tokens_of(200))
+    small.unload()
+    assert files(stored) == []
+    engine = open_engine()
+    run(engine, tokens_of(200))
+    engine.unload()
+    assert len(files(stored)) == 1
+    assert run(open_engine(kept_prompts=0), tokens_of(200))[1] == 0
     assert files(stored) == []
 
 
@@ -208,6 +239,17 @@ def test_writing_ends_in_time(open_engine: Open, stored: Path, monkeypatch: pyte
     run(engine, tokens_of(100))
     engine.unload()
     assert files(stored) == []
+
+
+def test_a_file_that_has_gone_is_written_again(open_engine: Open, stored: Path) -> None:
+    engine = open_engine()
+    run(engine, tokens_of(100))
+    engine.unload()
+    again = open_engine()
+    assert run(again, tokens_of(100))[1] == 99
+    shutil.rmtree(stored)
+    again.unload()
+    assert len(files(stored)) == 1
 
 
 def test_a_file_that_goes_while_the_worker_runs_is_no_fault(open_engine: Open, stored: Path) -> None:

@@ -194,6 +194,18 @@ def test_an_exception_in_a_step_fails_its_batch_and_nothing_else(
     assert answer(engine, request("c", max_tokens=3))
 
 
+def test_a_request_that_cannot_begin_fails_alone(engine: TextEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit(engine, 0, request("a", max_tokens=5))
+    engine.step()
+    with monkeypatch.context() as patched:
+        patched.setattr(engine._read, "find", lambda _tokens: 1 / 0)
+        submit(engine, 1, request("b", max_tokens=5))
+        (failed,) = engine.step()
+    assert isinstance(failed, Failed)
+    assert failed.handle == 1
+    assert run_out(engine)[0][1].completion_tokens == 5
+
+
 def test_penalties_and_biases_change_the_answer(engine: TextEngine) -> None:
     plain = answer(engine, request("hello", max_tokens=20))
     penalised = SamplingOptions(temperature=0, presence_penalty=2)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mlxhub.protocol.openai.chat import ChatRequest
+from mlxhub.protocol.openai.chat import MAX_MESSAGES, ChatRequest
 from mlxhub.protocol.openai.responses import (
     AllowedFunctions,
     FunctionCallItem,
@@ -34,7 +34,13 @@ PARAMETERS = {
 
 def chat_of_response(asked: ResponsesRequest, earlier: Sequence[InputItem] = ()) -> ChatRequest:
     """`earlier`: the items of the response that it goes on from. Raises InvalidRequest."""
-    messages = _messages([*earlier, *input_items(asked.input)])
+    items = [*earlier, *input_items(asked.input)]
+    if len(items) > MAX_MESSAGES:
+        raise InvalidRequest(
+            f"input: with what it goes on from, it has {len(items)} items. At most {MAX_MESSAGES} are taken.",
+            "input",
+        )
+    messages = _messages(items)
     if not messages:
         raise InvalidRequest("input: there is nothing to answer in it.", "input")
     fields: dict[str, Any] = {

@@ -12,6 +12,7 @@ from mlx_lm.utils import maybe_set_recommended_wired_limit
 from mlxhub.worker.engines.engine import FinishReason
 from mlxhub.worker.engines.read_prompts import Read, State
 from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
+from mlxhub.worker.engines.sampling import Sampler
 
 
 @dataclass(slots=True)
@@ -29,8 +30,12 @@ class _Begun:
 class DraftedRow:
     """Rows of which there is never more than one. What is kept of a prompt is what both models know of it."""
 
-    def __init__(self, decodable: Decodable, guesser: Decodable, guesses: int) -> None:
-        """Both models must allow what they have read to be cut back at any length."""
+    def __init__(self, decodable: Decodable, guesser: Decodable, guesses: int, vocabulary: int) -> None:
+        """Both models must allow what they have read to be cut back at any length.
+
+        `vocabulary`: so many tokens both have weights for; what is beyond is padding, and is never sampled.
+        """
+        self._vocabulary = vocabulary
         self._decodable = decodable
         self._guesser = guesser
         self._guesses = guesses
@@ -62,9 +67,12 @@ class DraftedRow:
 
     def remove(self, handles: Sequence[int]) -> None:
         if self._begun is not None and self._begun.row.handle in handles:
+            _finish(self._begun)
             self._begun = None
 
     def close(self) -> None:
+        if self._begun is not None:
+            _finish(self._begun)
         self._begun = None
         if self._old_wired_limit is not None:
             mx.synchronize(generation_stream)
@@ -89,6 +97,7 @@ class DraftedRow:
     def _sampled(self, begun: _Begun) -> Iterator[tuple[Any, ...]]:
         """Each token with its logprobs, one axis."""
         row = begun.row
+        sampler = _within(row.sampler, self._vocabulary)
         last = mx.array([row.tokens[-1]], mx.uint32)
         processors = None if row.guard is None else [_with_prompt(row.guard, row.tokens[:-1])]
         if row.is_constrained:
@@ -97,7 +106,7 @@ class DraftedRow:
                 last,
                 self._decodable.model,
                 max_tokens=row.max_tokens,
-                sampler=row.sampler,
+                sampler=sampler,
                 logits_processors=processors,
                 prompt_cache=begun.state,
             )
@@ -107,7 +116,7 @@ class DraftedRow:
             self._guesser.model,
             num_draft_tokens=self._guesses,
             max_tokens=row.max_tokens,
-            sampler=row.sampler,
+            sampler=sampler,
             logits_processors=processors,
             prompt_cache=[*begun.state, *begun.guesser_state],
         )
@@ -127,14 +136,24 @@ class DraftedRow:
         return self._decodable.sampled(begun.row, token, logprobs, reason, read)
 
 
+def _finish(begun: _Begun) -> None:
+    """Within the stream that it began in: it would leave the thread with another."""
+    if begun.sampled is not None:
+        with mx.stream(generation_stream):
+            begun.sampled.close()
+
+
 def _taken(begun: _Begun) -> Read:
     """What both models have read: guesses, and what one of them has not come to, are cut off."""
-    if begun.sampled is not None:
-        begun.sampled.close()
+    _finish(begun)
     length = min(begun.state[0].offset, begun.guesser_state[0].offset)
     for state in (begun.state, begun.guesser_state):
         trim_prompt_cache(state, state[0].offset - length)
     return Read((*begun.row.tokens, *begun.told)[:length], [*begun.state, *begun.guesser_state])
+
+
+def _within(sampler: Sampler, vocabulary: int) -> Sampler:
+    return lambda logprobs: sampler(logprobs[..., :vocabulary])
 
 
 def _with_prompt(

@@ -171,12 +171,13 @@ class Markers:
 class LoadedModel:
     """What is known of a model in memory. `parse_tool_call` raises ValueError on what is no call.
 
-    `why_one_at_a_time`: why its rows cannot decode together, where they cannot.
+    `max_rows` decode together, as far as the model can; `why_one_at_a_time`, where it cannot.
     """
 
     context_length: int
     markers: Markers
     parse_tool_call: ToolParser
+    max_rows: int
     why_one_at_a_time: str | None = None
 
 
@@ -200,7 +201,7 @@ class Engine(Protocol):
         """Raises LoadFailed."""
 
     def unload(self) -> None:
-        """Give the memory back. Without effect when nothing is loaded."""
+        """Give the memory back, also after a load that failed."""
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         """Raises InvalidRequest or ContextOverflow."""

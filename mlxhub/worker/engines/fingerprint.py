@@ -13,7 +13,7 @@ _FORMAT = 1
 
 
 def fingerprint(loaded: LoadOptions) -> str:
-    """Of the weights' names, sizes and times, of what changes how they are used, and of who uses them."""
+    """Of the weights' places, sizes and times, of what changes how they are used, and of who uses them."""
     said = [
         _FORMAT,
         version("mlx"),
@@ -29,5 +29,6 @@ def _files(directory: Path | None) -> list[tuple[str, int, int]]:
     """Not the tokenizer: what it makes of a prompt is compared anyway. Links are followed to the weights."""
     if directory is None:
         return []
-    found = [*directory.glob("*.safetensors"), *directory.glob("*config.json")]
-    return sorted((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in found)
+    place = directory.resolve()
+    found = [file for pattern in ("*.safetensors", "*config.json", "*.py") for file in place.glob(pattern)]
+    return sorted((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in found)

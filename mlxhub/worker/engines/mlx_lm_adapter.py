@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
-from mlxhub.core.config import ReasoningParser
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
@@ -24,7 +23,7 @@ from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
-from mlxhub.worker.engines.reasoning import find_reasoning
+from mlxhub.worker.engines.reasoning import Reasoning
 from mlxhub.worker.engines.rows import Row, Rows
 from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults, processors
 from mlxhub.worker.engines.text_row import Detokenizer
@@ -53,17 +52,19 @@ class TextModel:
     def __init__(
         self,
         tokenizer: Any,
-        config: Mapping[str, Any],
         rows: ModelRows,
         defaults: SamplingDefaults,
-        reasoning_parser: ReasoningParser | None = None,
+        reasoning: Reasoning,
+        *,
+        vocabulary: int,
+        context_length: int,
     ) -> None:
         self._rows = rows
         self._tokenizer = tokenizer
-        self._samplers = Samplers(defaults, vocabulary=_vocabulary(config, tokenizer))
-        self._reasoning = find_reasoning(tokenizer, reasoning_parser)
-        self.vocabulary = _vocabulary(config, tokenizer)
-        self.context_length = _context_length(config)
+        self._samplers = Samplers(defaults, vocabulary)
+        self._reasoning = reasoning
+        self.vocabulary = vocabulary
+        self.context_length = context_length
         # Of all others only what was kept at a boundary serves another prompt.
         self.is_always_cuttable = is_always_cuttable(rows.model)
         self.why_one_at_a_time = rows.why_one_at_a_time
@@ -258,7 +259,7 @@ def _parsed(call: Any) -> ParsedCall:
     return ParsedCall(name, text)
 
 
-def _context_length(config: Mapping[str, Any]) -> int:
+def context_length_of(config: Mapping[str, Any]) -> int:
     text_config = config.get("text_config") or {}
     for key in CONTEXT_KEYS:
         for place in (config, text_config):
@@ -267,7 +268,7 @@ def _context_length(config: Mapping[str, Any]) -> int:
     return FALLBACK_CONTEXT
 
 
-def _vocabulary(config: Mapping[str, Any], tokenizer: Any) -> int:
+def vocabulary_of(config: Mapping[str, Any], tokenizer: Any) -> int:
     text_config = config.get("text_config") or {}
     size = config.get("vocab_size") or text_config.get("vocab_size") or len(tokenizer)
     return int(size)

@@ -12,10 +12,11 @@ from mlx_lm.utils import load, load_adapters
 
 from mlxhub.errors import LoadFailed
 from mlxhub.worker.engines.checkpoint import LoadOptions
-from mlxhub.worker.engines.mlx_lm_adapter import TextModel
+from mlxhub.worker.engines.mlx_lm_adapter import TextModel, context_length_of, vocabulary_of
 from mlxhub.worker.engines.mlx_lm_api import check_api
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
+from mlxhub.worker.engines.reasoning import find_reasoning
 from mlxhub.worker.engines.rows import KvBits
 from mlxhub.worker.engines.sampling import SamplingDefaults
 
@@ -28,17 +29,27 @@ check_api()
 def load_text_model(options: LoadOptions) -> TextModel:
     """Raises LoadFailed where the options do not fit the model, and whatever mlx-lm raises on bad files."""
     model, tokenizer, config = _load(options.directory, options, _tokenizer_options(options))
+    if options.chat_template is not None and "chat_template_type" in tokenizer.init_kwargs:
+        raise LoadFailed(
+            options.name, "chat_template_file: mlx-lm renders this model's chats without one. Leave it out."
+        )
     if options.adapter is not None:
         model = _adapted(options.name, model, options.adapter)
     _make_fast(model, config)
     kv_bits = None if options.kv_bits is None else _kv_bits(options.name, model, options.kv_bits)
-    draft = None if options.draft is None else _draft(options, model, tokenizer, options.draft)
+    vocabulary, context_length = vocabulary_of(config, tokenizer), context_length_of(config)
+    draft = None
+    if options.draft is not None:
+        draft, its_tokenizer, its_config = _draft(options, model, tokenizer, options.draft)
+        vocabulary = min(vocabulary, vocabulary_of(its_config, its_tokenizer))
+        context_length = min(context_length, context_length_of(its_config))
     return TextModel(
         tokenizer,
-        config,
-        ModelRows(model, kv_bits, draft, options.draft_tokens),
+        ModelRows(model, vocabulary, kv_bits, draft, options.draft_tokens),
         _sampling_defaults(options.directory),
-        options.reasoning_parser,
+        find_reasoning(tokenizer, options.reasoning_parser),
+        vocabulary=vocabulary,
+        context_length=context_length,
     )
 
 
@@ -96,7 +107,7 @@ def _kv_bits(name: str, model: Any, bits: int) -> KvBits:
     raise LoadFailed(name, "kv_bits: this model cannot use it. Leave it out.")
 
 
-def _draft(options: LoadOptions, model: Any, tokenizer: Any, directory: Path) -> Any:
+def _draft(options: LoadOptions, model: Any, tokenizer: Any, directory: Path) -> tuple[Any, Any, Any]:
     draft, its_tokenizer, config = _load(directory, options, {})
     _make_fast(draft, config)
     if its_tokenizer.get_vocab() != tokenizer.get_vocab():
@@ -109,7 +120,7 @@ def _draft(options: LoadOptions, model: Any, tokenizer: Any, directory: Path) ->
                 options.name,
                 f"draft_model: {whose} cannot take back what it has read. Leave draft_model out.",
             )
-    return draft
+    return draft, its_tokenizer, config
 
 
 def _sampling_defaults(directory: Path) -> SamplingDefaults:

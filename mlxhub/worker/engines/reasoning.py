@@ -21,9 +21,7 @@ class Reasoning:
         """Whether an answer to a prompt with this end begins within thinking. Users may quote marks."""
         if self.start is None or self.end is None:
             return False
-        return tail.rfind(self.start) > tail.rfind(self.end) or (
-            self.begins_open and not self.is_over_after(tail)
-        )
+        return tail.rstrip().endswith(self.start) or (self.begins_open and not self.is_over_after(tail))
 
     def is_over_after(self, tail: str) -> bool:
         """Whether there is nothing to think: the template closed the span itself, or there is none."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import mlx.core as mx
 from loguru import logger
+from mlx_lm.models import cache
 from mlx_lm.models.cache import load_prompt_cache, save_prompt_cache
 
-from mlxhub.errors import StateUnwritable
 from mlxhub.files.state import make_private_directory
 from mlxhub.registry.safetensors_header import header_fault
 from mlxhub.worker.engines.prompt_cache import Kept, PromptCache, as_tokens
@@ -25,6 +25,9 @@ from mlxhub.worker.engines.prompt_cache import Kept, PromptCache, as_tokens
 _NAME = re.compile(r"[0-9a-f]{64}\.safetensors")
 _UNFINISHED = "unfinished.safetensors"
 _MOST_FILES = 1024
+# Written, hashed and read within a few seconds: a step waits for it, or an unload, or the end of a process.
+LARGEST_FILE = 2_000_000_000
+_HEADER_BYTES = 2_000_000
 
 
 class StoredPrompts:
@@ -34,17 +37,18 @@ class StoredPrompts:
     fits into `most_bytes`, the least recently used first; 0 deletes all.
     """
 
-    def __init__(self, directory: Path, fingerprint: str, most_bytes: int) -> None:
-        """`fingerprint`: of everything that what is known of a prompt depends on."""
+    def __init__(self, directory: Path, fingerprint: str, most_bytes: int, largest: int) -> None:
+        """`fingerprint`: of everything that what is known of a prompt depends on. `largest`: bytes of one."""
         self._directory = directory
         self._fingerprint = fingerprint
         self._most_bytes = most_bytes
+        self._largest = largest
         self._index: PromptCache[Path] = PromptCache(_MOST_FILES, most_bytes)
         for file in _files(directory):
             described = self._described(file)
             if described is None:
                 logger.warning("What was kept of a prompt is not this model's, or damaged: {}", file.name)
-                file.unlink(missing_ok=True)
+                _delete(file)
             else:
                 self._add(described)
 
@@ -62,32 +66,30 @@ class StoredPrompts:
         """The last of them first, as far as the time and the space go."""
         ends = time.monotonic() + seconds
         wanted, room = self._fitting(entries)
-        there = {_key(entry): entry for entry in self._index.entries}
+        there = {_key(entry): entry for entry in self._index.entries if entry.state.exists()}
         self._drop_all_but({_key(kept) for kept in wanted}, room)
         stored = []
-        try:
-            for kept in wanted:
-                if time.monotonic() > ends:
-                    logger.info("Not all that was kept of prompts was written: it took over {:g} s", seconds)
-                    break
+        for kept in wanted:
+            if time.monotonic() > ends:
+                logger.info("Not all that was kept of prompts was written: it took over {:g} s", seconds)
+                break
+            try:
                 stored.append(there.get(_key(kept)) or self._write(kept))
-        except (OSError, StateUnwritable, RuntimeError) as error:
-            logger.warning("What was kept of prompts could not be written: {}", error)
-            (self._directory / _UNFINISHED).unlink(missing_ok=True)
+            except Exception as error:  # noqa: BLE001 - the prompt can be read anew; an unload must not fail
+                logger.warning("What was kept of a prompt could not be written: {}", error)
+                _delete(self._directory / _UNFINISHED)
         now = time.time_ns()
         for place, entry in enumerate(reversed(stored), -len(stored)):
             self._index.forget(entry)
             self._add(entry)
-            with contextlib.suppress(OSError):
-                # One after the other: the system's own clock gives several files the same time.
-                used = now + place * 1_000_000
-                os.utime(entry.state, ns=(used, used))
+            # One after the other: the system's own clock gives several files the same time.
+            _touch(entry.state, now + place * 1_000_000)
 
     def _fitting(self, entries: Sequence[Kept[Any]]) -> tuple[list[Kept[Any]], int]:
         """What there is space for, the last first, and the space that is left."""
         room, fitting = self._most_bytes, []
         for kept in reversed(entries):
-            if kept.state_bytes <= room:
+            if kept.state_bytes <= min(room, self._largest) and _is_storable(kept.state):
                 fitting.append(kept)
                 room -= kept.state_bytes
         return fitting, room
@@ -101,7 +103,7 @@ class StoredPrompts:
                 return
             taken -= entry.state_bytes
             self._index.forget(entry)
-            entry.state.unlink(missing_ok=True)
+            _delete(entry.state)
 
     def _write(self, kept: Kept[Any]) -> Kept[Path]:
         make_private_directory(self._directory)
@@ -123,7 +125,7 @@ class StoredPrompts:
         before = {entry.state for entry in self._index.entries} | {kept.state}
         self._index.keep(kept)
         for file in before - {entry.state for entry in self._index.entries}:
-            file.unlink(missing_ok=True)
+            _delete(file)
 
     def _described(self, file: Path) -> Kept[Path] | None:
         """By what it says of itself."""
@@ -137,22 +139,26 @@ class StoredPrompts:
                 return None
             tokens = array("i", base64.b64decode(metadata["0.tokens"], validate=True))
             cuttable = metadata["0.cuttable"] == "True"
-            return Kept(as_tokens(tokens), file, file.stat().st_size, cuttable)
-        except (OSError, ValueError, KeyError, RuntimeError):
+            size = file.stat().st_size
+        except Exception:  # noqa: BLE001 - whatever is wrong with it
             return None
+        return (
+            Kept(as_tokens(tokens), file, size, cuttable) if size <= self._largest + _HEADER_BYTES else None
+        )
 
 
 def _files(directory: Path) -> Iterator[Path]:
     """The one used last comes last."""
-    try:
-        found = [entry for entry in os.scandir(directory) if entry.is_file(follow_symlinks=False)]
-    except OSError:
-        return
-    for entry in sorted(found, key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns):
-        if _NAME.fullmatch(entry.name):
-            yield Path(entry.path)
-        elif entry.name == _UNFINISHED:
-            Path(entry.path).unlink(missing_ok=True)
+    found: list[tuple[int, Path]] = []
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(directory):
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            if entry.name == _UNFINISHED:
+                _delete(Path(entry.path))
+            elif _NAME.fullmatch(entry.name):
+                found.append((entry.stat(follow_symlinks=False).st_mtime_ns, Path(entry.path)))
+    yield from (file for _, file in sorted(found))
 
 
 def _read(file: Path) -> list[Any] | None:
@@ -161,14 +167,32 @@ def _read(file: Path) -> list[Any] | None:
         if f"{_digest(file)}.safetensors" == file.name:
             state: list[Any] = load_prompt_cache(str(file))  # type: ignore[no-untyped-call]
             mx.eval([layer.state for layer in state])
-            os.utime(file)
+            _touch(file, time.time_ns())
             return state
         fault = "its content is not what was written"
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the prompt can be read anew
         fault = str(error)
     logger.warning("What was kept of a prompt cannot be used: {}: {}", file.name, fault)
-    file.unlink(missing_ok=True)
+    _delete(file)
     return None
+
+
+def _delete(file: Path) -> None:
+    """If it can be: nothing that goes wrong with what is kept may cost a load, an answer or an unload."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("What was kept of a prompt cannot be deleted: {}", error)
+
+
+def _touch(file: Path, nanoseconds: int) -> None:
+    with contextlib.suppress(OSError):
+        os.utime(file, ns=(nanoseconds, nanoseconds))
+
+
+def _is_storable(state: Sequence[Any]) -> bool:
+    """mlx-lm finds a layer's class by its name again, among its own."""
+    return all(type(layer).__module__ == cache.__name__ for layer in state)
 
 
 def _digest(file: Path) -> str:

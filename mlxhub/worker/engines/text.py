@@ -112,6 +112,7 @@ class TextEngine:
             self._context_length,
             model.markers,
             model.parse_tool_call,
+            self._max_rows,
             model.why_one_at_a_time,
         )
 
@@ -136,17 +137,24 @@ class TextEngine:
 
     def _stored(self, loaded: LoadOptions) -> StoredPrompts | None:
         from mlxhub.worker.engines.fingerprint import fingerprint  # noqa: PLC0415 - imports MLX
-        from mlxhub.worker.engines.stored_prompts import StoredPrompts  # noqa: PLC0415 - likewise
+        from mlxhub.worker.engines.stored_prompts import LARGEST_FILE, StoredPrompts  # noqa: PLC0415 - likewise
 
         options = self._options
         if options.stored_prompts is None:
             return None
-        return StoredPrompts(Path(options.stored_prompts), fingerprint(loaded), options.stored_bytes)
+        # What does not fit into memory would be read from its file for nothing.
+        is_on = options.kept_prompts > 0
+        return StoredPrompts(
+            Path(options.stored_prompts),
+            fingerprint(loaded),
+            options.stored_bytes if is_on else 0,
+            largest=min(options.kept_bytes, LARGEST_FILE),
+        )
 
     def unload(self) -> None:
-        if self._model is None:
+        if self._memory_bytes is None:
             return
-        from mlxhub.worker.engines.mlx_lm_adapter import (  # noqa: PLC0415 - imported by the load already
+        from mlxhub.worker.engines.mlx_lm_adapter import (  # noqa: PLC0415 - imported by a load already
             finish_device_work,
             release_memory,
         )
@@ -249,25 +257,27 @@ class TextEngine:
         deltas: list[Delta] = []
         while self._waiting and len(self._rows) < self._max_rows and self._prefill_has_room():
             handle, request = self._waiting.popleft()
-            assert self._model is not None
-            if self._decoding is None:
-                self._decoding = self._model.new_rows(self._max_rows, self._options.prefill.alone)
-            assert self._read is not None
-            known = self._read.find(request.tokens)
-            cached = 0 if known is None else len(known.tokens)
-            row = TextRow(handle, request, self._model.new_detokenizer(), len(request.tokens) - cached)
             try:
-                self._decoding.insert(self._model.new_row(handle, request), known)
+                deltas.append(self._begin(handle, request))
             except Exception:  # noqa: BLE001 - one request's fault must not reach the others
                 logger.exception("The engine refused a request")
                 deltas.append(
                     Failed(handle, GenerationFailed("the engine refused the request; see the log."))
                 )
-                continue
-            self._rows[handle] = row
-            deltas.append(Started(handle, cached))
         self._peak_rows = max(self._peak_rows, len(self._rows))
         return deltas
+
+    def _begin(self, handle: int, request: PreparedRequest) -> Started:
+        assert self._model is not None
+        assert self._read is not None
+        if self._decoding is None:
+            self._decoding = self._model.new_rows(self._max_rows, self._options.prefill.alone)
+        known = self._read.find(request.tokens)
+        cached = 0 if known is None else len(known.tokens)
+        row = TextRow(handle, request, self._model.new_detokenizer(), len(request.tokens) - cached)
+        self._decoding.insert(self._model.new_row(handle, request), known)
+        self._rows[handle] = row
+        return Started(handle, cached)
 
     def _prefill_has_room(self) -> bool:
         _, coming = self._waiting[0]

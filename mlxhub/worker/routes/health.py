@@ -70,12 +70,11 @@ class HealthRoutes:
 
     def _batch(self) -> BatchStatus:
         model, measured = self._service.model, self._service.thread.measured
-        why_one = None if model is None else model.why_one_at_a_time
         return BatchStatus(
             rows=measured.rows,
-            max_rows=self._service.settings.max_concurrency if why_one is None else 1,
+            max_rows=self._service.max_rows,
             peak_rows=measured.peak_rows,
-            one_at_a_time=why_one,
+            one_at_a_time=None if model is None else model.why_one_at_a_time,
         )
 
     def _fault(self) -> str | None:
