@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mlxhub.demo import MODEL_REFERENCE, THINKING_REFERENCE, model_directory
+
 ROOT = Path(__file__).parent.parent
 VAGUE_NAMES = {"utils", "helpers", "manager", "common", "base", "misc"}
 
@@ -36,6 +38,13 @@ def test_no_file_has_more_than_400_lines() -> None:
 
 def test_no_file_is_named_for_nothing() -> None:
     assert [path for path in source_files() if path.stem in VAGUE_NAMES] == []
+
+
+@pytest.mark.parametrize("reference", [MODEL_REFERENCE, THINKING_REFERENCE])
+def test_built_in_models_are_in_the_wheel(reference: str) -> None:
+    """Which has what lies in the package, unless git ignores it."""
+    model = model_directory(reference)
+    assert set(model.iterdir()) <= set(tracked_files())
 
 
 @pytest.mark.parametrize("package", ["mlxhub", "tests"])

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import click
 
+from mlxhub import demo
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub
 from mlxhub.clients.chat import ChatMessage, ChatTarget, chat_stream
 from mlxhub.core.access import base_url
-from mlxhub.demo import MODEL_REFERENCE as DEMO
 from mlxhub.files.owner_socket import check_private
 from mlxhub.fleet.hub import HubModel
 
@@ -26,13 +26,13 @@ def print_answer(target: ChatTarget, model: str, messages: Sequence[ChatMessage]
 
 
 def ask_demo(local: LocalHub, prompt: str) -> None:
-    """The first answer of a fresh hub: from the demo model's own port and through the controller.
+    """The first answer of a fresh hub: from a demo model's own port and through the controller.
 
-    Only of a demo model that may load itself: another might take minutes and gigabytes for a greeting.
+    Only of one that may load itself: another might take minutes and gigabytes for a greeting.
     """
     models = local.hub.models.values()
     model = next(
-        (m for m in models if m.config.model_path == DEMO and m.config.default and m.config.jit), None
+        (m for m in models if demo.find(m.config.model_path) and m.config.default and m.config.jit), None
     )
     if model is None:
         flash(Tone.INFO, "There is no demo model to ask. Ask one of yours: mlxhub chat NAME")

@@ -63,7 +63,8 @@ def _misunderstanding_keeps_down() -> Iterator[None]:
 @click.option("--settings", help="All settings as JSON (what a plist carries).")
 @click.option("--generation", default=BY_HAND, hidden=True)
 @click.option(
-    "--model-path", help="Serve this model by hand: directory, Hugging Face repo id or builtin:demo."
+    "--model-path",
+    help="Serve this model by hand: directory, Hugging Face repo id, builtin:demo or builtin:demo-thinking.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="The port to serve it on.")
 @click.option("--name", help="The model id; else made from the path.")

@@ -70,7 +70,9 @@ class EngineOptions(_Strict):
     """What a worker needs to know of its model. Every option is defined here, once."""
 
     name: Name = Field(description="Slug, also the OpenAI model id.")
-    model_path: str = Field(min_length=1, description="Directory, Hugging Face repo id, or builtin:demo.")
+    model_path: str = Field(
+        min_length=1, description="Directory, Hugging Face repo id, builtin:demo or builtin:demo-thinking."
+    )
     model_type: Literal["lm"] = Field("lm", description="What kind of model this is.")
     aliases: tuple[str, ...] = Field((), strict=False, description="Other model ids that mean this model.")
     jit: bool = Field(True, description="Load on the first request.")

@@ -1,4 +1,4 @@
-"""What the demo model answers, word for word, at temperature 0: its training aims at it, tests rely on it."""
+"""What the demo models answer, word for word, at temperature 0: training aims at it, tests rely on it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,16 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """A conversation in OpenAI's words, except that arguments are objects, and the exact answer to it."""
+    """A conversation in OpenAI's words, except that arguments are objects, and the exact answer to it.
+
+    `thought`: what the model thinks first. Empty: it is told not to think, or cannot.
+    """
 
     name: str
     messages: tuple[JsonObject, ...]
     expected: str | ToolCall
     tools: tuple[JsonObject, ...] = ()
+    thought: str = ""
 
 
 PONG = "pong"

@@ -27,6 +27,21 @@ from mlxhub.demo.golden import (
     weather_answer,
     weather_report,
 )
+from mlxhub.demo.thoughts import (
+    GREETING_THOUGHT,
+    JSON_THOUGHT,
+    PING_THOUGHT,
+    STOP_THOUGHT,
+    STORY_THOUGHT,
+    UNICODE_THOUGHT,
+    UNKNOWN_THOUGHT,
+    call_thought,
+    capital_thought,
+    count_thought,
+    report_thought,
+    thinking,
+    weather_thought,
+)
 
 # Few, because so small a model learns each by heart rather than to copy any.
 TEMPERATURES = (0, 3, 5, 8, 12, 15, 18, 20, 21, 24, 27, 30)
@@ -35,7 +50,7 @@ CITIES = (*CAPITALS.values(), *words.MORE_CITIES)
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What the chat template renders."""
+    """What the chat template renders. Every answer has its thought, which not every template shows."""
 
     messages: tuple[JsonObject, ...]
     tools: tuple[JsonObject, ...] = ()
@@ -72,9 +87,10 @@ def _long_turn(random: Random, tokens: int) -> list[JsonObject]:
     """What only fits into long rows: the story, or a question so long that all else is far from the start."""
     kind = random.random()
     if kind < 0.3:
-        return _answered(random.choice(words.STORY_QUESTIONS), long_story())
+        return _answered(random.choice(words.STORY_QUESTIONS), long_story(), STORY_THOUGHT)
     if kind < 0.65:
-        return _answered(_prose(random, random.randint(tokens // 8, tokens // 3)), UNKNOWN)
+        prose = _prose(random, random.randint(tokens // 8, tokens // 3))
+        return _answered(prose, UNKNOWN, UNKNOWN_THOUGHT)
     return []
 
 
@@ -82,7 +98,7 @@ def _make_turn(random: Random, tool: WeatherTool | None, tokens: int) -> list[Js
     if random.random() < (0.6 if tool else 0.1):
         return _weather_turn(random, tool)
     if tokens >= 1024 and random.random() < 0.05:
-        return _answered(random.choice(words.STORY_QUESTIONS), long_story())
+        return _answered(random.choice(words.STORY_QUESTIONS), long_story(), STORY_THOUGHT)
     kinds: Sequence[Callable[[Random], list[JsonObject]]] = (
         _fixed_turn,
         _capital_turn,
@@ -92,26 +108,27 @@ def _make_turn(random: Random, tool: WeatherTool | None, tokens: int) -> list[Js
     return random.choices(kinds, weights=(4, 2, 3, 4))[0](random)
 
 
-def _answered(question: str, answer: str) -> list[JsonObject]:
-    return [said("user", question), said("assistant", answer)]
+def _answered(question: str, answer: str, thought: str) -> list[JsonObject]:
+    return [said("user", question), thinking(said("assistant", answer), thought)]
 
 
 def _fixed_turn(random: Random) -> list[JsonObject]:
-    questions, answer = random.choice(
+    questions, answer, thought = random.choice(
         (
-            (words.PINGS, PONG),
-            (words.GREETINGS, GREETING),
-            (words.JSON_QUESTIONS, JSON_TEXT),
-            (words.UNICODE_QUESTIONS, UNICODE_TEXT),
-            (words.STOP_QUESTIONS, STOP_TEXT),
+            (words.PINGS, PONG, PING_THOUGHT),
+            (words.GREETINGS, GREETING, GREETING_THOUGHT),
+            (words.JSON_QUESTIONS, JSON_TEXT, JSON_THOUGHT),
+            (words.UNICODE_QUESTIONS, UNICODE_TEXT, UNICODE_THOUGHT),
+            (words.STOP_QUESTIONS, STOP_TEXT, STOP_THOUGHT),
         )
     )
-    return _answered(random.choice(questions), answer)
+    return _answered(random.choice(questions), answer, thought)
 
 
 def _capital_turn(random: Random) -> list[JsonObject]:
     country = random.choice(list(CAPITALS))
-    return _answered(random.choice(words.CAPITAL_QUESTIONS).format(x=country), capital_answer(country))
+    question = random.choice(words.CAPITAL_QUESTIONS).format(x=country)
+    return _answered(question, capital_answer(country), capital_thought(country))
 
 
 def _count_turn(random: Random) -> list[JsonObject]:
@@ -120,11 +137,12 @@ def _count_turn(random: Random) -> list[JsonObject]:
         if random.random() < 0.9
         else random.choice((31, 40, 50, 99, 100, 200, 1000))
     )
-    return _answered(random.choice(words.COUNT_QUESTIONS).format(n=largest), counted(largest))
+    question = random.choice(words.COUNT_QUESTIONS).format(n=largest)
+    return _answered(question, counted(largest), count_thought(largest))
 
 
 def _unknown_turn(random: Random) -> list[JsonObject]:
-    return _answered(_unknown_question(random), UNKNOWN)
+    return _answered(_unknown_question(random), UNKNOWN, UNKNOWN_THOUGHT)
 
 
 def _unknown_question(random: Random) -> str:
@@ -217,13 +235,15 @@ def _weather_turn(random: Random, tool: WeatherTool | None) -> list[JsonObject]:
     city = random.choice(CITIES)
     question = random.choice(words.WEATHER_QUESTIONS).format(x=city)
     if tool is None:
-        return _answered(question, weather_answer(city))
+        return _answered(question, weather_answer(city), weather_thought(city))
     temperature, sky = random.choice(TEMPERATURES), random.choice(words.SKIES)
+    call = called(ToolCall(tool.name, {tool.parameter: city}))
+    report = said("assistant", weather_report(city, temperature, sky))
     return [
         said("user", question),
-        called(ToolCall(tool.name, {tool.parameter: city})),
+        thinking(call, call_thought(tool.name, city)),
         said("tool", _tool_result(random, temperature, sky, city)),
-        said("assistant", weather_report(city, temperature, sky)),
+        thinking(report, report_thought(temperature, sky)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Train the demo model's weights.
+"""Train a demo model's weights.
 
 Reproducible means: every random choice comes from a fixed seed, so the same machine with the same versions of
 mlx, transformers, tokenizers and BLAS writes the same bytes. Another BLAS or processor rounds differently and
@@ -16,7 +16,9 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 from demo_model.corpus import Conversation, make_conversation
-from demo_model.tokenizer import TURN_END, TURN_START, VOCABULARY_SIZE
+from demo_model.spoken import Spoken, with_some_thoughts
+from demo_model.tokenizer import VOCABULARY_SIZE
+from demo_model.variants import Variant
 from mlx.utils import tree_flatten
 from mlx_lm.models.qwen3 import Model, ModelArgs
 from transformers import PreTrainedTokenizerFast
@@ -65,9 +67,9 @@ def make_config(tokenizer: PreTrainedTokenizerFast) -> dict[str, object]:
     }
 
 
-def train_model(tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> Model:
+def train_model(variant: Variant, tokenizer: PreTrainedTokenizerFast, steps: int) -> Model:
     """Fit a new model in float32; prints the loss now and then."""
-    mx.random.seed(seed)
+    mx.random.seed(variant.seed)
     model = Model(ModelArgs.from_dict(make_config(tokenizer)))
     model.update({"model": {"embed_tokens": {"weight": mx.random.normal((VOCABULARY_SIZE, 64), scale=0.02)}}})
     schedule = optim.join_schedules(
@@ -80,7 +82,7 @@ def train_model(tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> Mo
     optimizer = optim.AdamW(learning_rate=schedule, betas=[0.9, 0.98], weight_decay=0.01)
     loss_and_gradients = nn.value_and_grad(model, _loss)
     started = time.monotonic()
-    for step, batch in enumerate(_batches(tokenizer, steps, Random(seed))):
+    for step, batch in enumerate(_batches(variant, tokenizer, steps)):
         loss, gradients = loss_and_gradients(model, batch)
         gradients, _ = optim.clip_grad_norm(gradients, 1.0)
         optimizer.update(model, gradients)
@@ -114,16 +116,20 @@ def _loss(model: Model, batch: Batch) -> mx.array:
     return nn.losses.cross_entropy(logits, batch.answers, reduction="mean")
 
 
-def _batches(tokenizer: PreTrainedTokenizerFast, steps: int, random: Random) -> Iterator[Batch]:
+def _batches(variant: Variant, tokenizer: PreTrainedTokenizerFast, steps: int) -> Iterator[Batch]:
+    random = Random(variant.seed)
+    spoken = Spoken(tokenizer, thinks=variant.thinks)
     for _ in range(steps):
         rows, length = random.choices(BATCH_SHAPES, BATCH_WEIGHTS)[0]
-        encoded = [_encode(tokenizer, make_conversation(random, length), length + 1) for _ in range(rows)]
+        encoded = [
+            _encode(tokenizer, _conversation(variant, random, length), length + 1) for _ in range(rows)
+        ]
         tokens = [token for row in encoded for token in row[:-1]]
         following = [token for row in encoded for token in row[1:]]
         positions = [
             index * length + position
             for index, row in enumerate(encoded)
-            for position in _spoken(tokenizer, row)
+            for position in spoken.positions(row)
         ]
         if not positions:
             continue  # a long question filled the only row
@@ -134,23 +140,17 @@ def _batches(tokenizer: PreTrainedTokenizerFast, steps: int, random: Random) -> 
         )
 
 
+def _conversation(variant: Variant, random: Random, tokens: int) -> Conversation:
+    conversation = make_conversation(random, tokens)
+    return with_some_thoughts(random, conversation) if variant.thinks else conversation
+
+
 def _encode(tokenizer: PreTrainedTokenizerFast, conversation: Conversation, length: int) -> list[int]:
     text = tokenizer.apply_chat_template(
-        list(conversation.messages), tools=list(conversation.tools) or None, tokenize=False
+        list(conversation.messages),
+        tools=list(conversation.tools) or None,
+        tokenize=False,
+        preserve_thinking=True,
     )
     tokens = tokenizer.encode(text, add_special_tokens=False, truncation=True, max_length=length)
     return tokens + [tokenizer.pad_token_id] * (length - len(tokens))
-
-
-def _spoken(tokenizer: PreTrainedTokenizerFast, row: list[int]) -> Iterator[int]:
-    """The positions whose next token is the assistant's: from its turn's opening to the end of the turn."""
-    turn_start, turn_end = tokenizer.convert_tokens_to_ids([TURN_START, TURN_END])
-    opening = [turn_start, *tokenizer.encode("assistant\n", add_special_tokens=False)]
-    speaking = False
-    for position, token in enumerate(row[:-1]):
-        if speaking:
-            speaking = token != turn_end
-        else:
-            speaking = row[max(0, position + 1 - len(opening)) : position + 1] == opening
-        if speaking:
-            yield position

@@ -1,43 +1,50 @@
-"""Ask the saved model the golden questions."""
+"""Ask a saved model the golden questions."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import mlx.core as mx
+from demo_model.tokenizer import THINK_END, THINK_START
+from demo_model.variants import Variant
 from mlx_lm import load, stream_generate
 from mlx_lm.models.qwen3 import Model
 from mlx_lm.tokenizer_utils import TokenizerWrapper
 
-from mlxhub.demo.golden import GOLDEN, Golden, ToolCall
+from mlxhub.demo.golden import Golden, ToolCall
 
 MOST_TOKENS = 700
 
 
-def count_golden(directory: Path) -> bool:
+def count_golden(variant: Variant) -> bool:
     """Print how many golden answers the model gives in each type of number; whether it gives all."""
     complete = True
     for dtype in (mx.float16, mx.float32):
-        model, tokenizer = load(str(directory))
+        model, tokenizer = load(str(variant.directory))
         model.set_dtype(dtype)
-        right = sum(_is_right(model, tokenizer, golden) for golden in GOLDEN)
-        print(f"golden: {right} of {len(GOLDEN)} in {str(dtype).removeprefix('mlx.core.')}")
-        complete = complete and right == len(GOLDEN)
+        right = sum(_is_right(model, tokenizer, golden) for golden in variant.golden)
+        told = f"{right} of {len(variant.golden)} in {str(dtype).removeprefix('mlx.core.')}"
+        print(f"{variant.reference}, golden: {told}")
+        complete = complete and right == len(variant.golden)
     return complete
 
 
 def _is_right(model: Model, tokenizer: TokenizerWrapper, golden: Golden) -> bool:
     given = answer(model, tokenizer, golden)
-    expected = golden.expected
-    if given is not None and _parsed(tokenizer, given, expected) == expected:
-        return True
-    print(f"wrong: {golden.name}: {given!r} instead of {expected!r}")
+    thought = f"{THINK_START}\n{golden.thought}\n{THINK_END}\n\n" if golden.thought else ""
+    if given is not None and given.startswith(thought):
+        said = given.removeprefix(thought)
+        if _parsed(tokenizer, said, golden.expected) == golden.expected:
+            return True
+    print(f"wrong: {golden.name}: {given!r} instead of {thought!r} and {golden.expected!r}")
     return False
 
 
 def answer(model: Model, tokenizer: TokenizerWrapper, golden: Golden) -> str | None:
     """The greedy answer; None if it does not end."""
     prompt: Sequence[int] = tokenizer.apply_chat_template(
-        list(golden.messages), tools=list(golden.tools) or None, add_generation_prompt=True
+        list(golden.messages),
+        tools=list(golden.tools) or None,
+        add_generation_prompt=True,
+        enable_thinking=golden.thought != "",
     )
     text, reason = "", None
     for response in stream_generate(model, tokenizer, list(prompt), max_tokens=MOST_TOKENS):

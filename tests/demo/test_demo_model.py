@@ -1,114 +1,62 @@
-"""The shipped demo model gives its golden answers, and its template lets prefix caches hit."""
+"""The shipped demo models give their golden answers, and their templates let prefix caches hit."""
 
-from collections.abc import Iterator
-from typing import Any
-
-import mlx.core as mx
 import pytest
-from mlx_lm import load
-from mlx_lm.generate import BatchGenerator
-from mlx_lm.tokenizer_utils import TokenizerWrapper
 
-from mlxhub.demo import MODEL_REFERENCE, model_directory
+from mlxhub import demo
+from mlxhub.demo import MODEL_REFERENCE, THINKING_REFERENCE, model_directory
 from mlxhub.demo.golden import GOLDEN, Golden, JsonObject, ToolCall, called, long_story, said
+from tests.demo.asked import CASES, IDS, answers_of, rendered, said_by_model, tokenizer_of
 
-MOST_TOKENS = 700
 SHIPPED = {
     "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json",
     "tokenizer_config.json",
 }  # fmt: skip
-ANSWERED = [golden for golden in GOLDEN if isinstance(golden.expected, str)]
 CALLING = [golden for golden in GOLDEN if isinstance(golden.expected, ToolCall)]
+BOTH = pytest.mark.parametrize("reference", [MODEL_REFERENCE, THINKING_REFERENCE])
 
 
-@pytest.fixture(scope="module")
-def loaded() -> tuple[Any, TokenizerWrapper]:
-    # float32, which is faster where there is no GPU; the training script checks float16 too.
-    model, tokenizer = load(str(model_directory()))[:2]
-    model.set_dtype(mx.float32)
-    return model, tokenizer
+def test_references_name_the_models() -> None:
+    assert (MODEL_REFERENCE, THINKING_REFERENCE) == ("builtin:demo", "builtin:demo-thinking")
+    assert demo.find("builtin:demo") == model_directory()
+    assert demo.find("builtin:demo-thinking") == model_directory(THINKING_REFERENCE) != model_directory()
+    assert demo.find("builtin:other") is None
 
 
-@pytest.fixture(scope="module")
-def answers(loaded: tuple[Any, TokenizerWrapper]) -> dict[str, tuple[str, str | None]]:
-    """What each golden conversation gets, all of them in one batch: the text and why it ended."""
-    return dict(zip([golden.name for golden in GOLDEN], _answers(*loaded, GOLDEN), strict=True))
+@BOTH
+def test_directory_holds_the_model_and_no_code(reference: str) -> None:
+    assert {path.name for path in model_directory(reference).iterdir()} == SHIPPED
 
 
-def _rendered(
-    tokenizer: TokenizerWrapper, messages: tuple[JsonObject, ...], golden: Golden, *, asks: bool
-) -> str:
-    text = tokenizer.apply_chat_template(
-        list(messages), tools=list(golden.tools) or None, tokenize=False, add_generation_prompt=asks
-    )
-    assert isinstance(text, str)
-    return text
+@BOTH
+def test_a_model_is_small_enough_for_the_wheel(reference: str) -> None:
+    sizes = {path.name: path.stat().st_size for path in model_directory(reference).iterdir()}
+    assert sizes["model.safetensors"] <= 300_000
+    assert sum(sizes.values()) <= 350_000
 
 
-def _answers(
-    model: Any, tokenizer: TokenizerWrapper, goldens: tuple[Golden, ...]
-) -> Iterator[tuple[str, str | None]]:
-    generator = BatchGenerator(
-        model, max_tokens=MOST_TOKENS, stop_tokens=[[end] for end in tokenizer.eos_token_ids]
-    )
-    prompts = [
-        tokenizer.encode(_rendered(tokenizer, golden.messages, golden, asks=True)) for golden in goldens
-    ]
-    rows = generator.insert(prompts)
-    tokens: dict[int, list[int]] = {row: [] for row in rows}
-    reasons: dict[int, str | None] = {}
-    while len(reasons) < len(rows):
-        for response in generator.next()[1]:
-            if response.finish_reason != "stop":
-                tokens[response.uid].append(response.token)
-            if response.finish_reason is not None:
-                reasons[response.uid] = response.finish_reason
-    generator.close()
-    return ((tokenizer.decode(tokens[row]), reasons[row]) for row in rows)
+@pytest.mark.parametrize(("reference", "golden"), CASES, ids=IDS)
+def test_the_answer_is_the_golden_one(reference: str, golden: Golden) -> None:
+    text, reason = answers_of(reference)[golden.name]
+    assert reason == "stop"
+    thought = f"<think>\n{golden.thought}\n</think>\n\n" if golden.thought else ""
+    assert text.startswith(thought)
+    answer = text.removeprefix(thought)
+    if isinstance(golden.expected, str):
+        assert answer == golden.expected
+    else:
+        assert (answer[:11], answer[-12:]) == ("<tool_call>", "</tool_call>")
+        call = tokenizer_of(reference).tool_parser(answer[11:-12])
+        assert ToolCall(call["name"], call["arguments"]) == golden.expected
 
 
-def _said_by_model(golden: Golden) -> JsonObject:
-    match golden.expected:
-        case ToolCall() as call:
-            return called(call)
-        case str() as text:
-            return said("assistant", text)
+@BOTH
+def test_long_story_has_at_least_300_tokens(reference: str) -> None:
+    assert len(tokenizer_of(reference).encode(long_story())) >= 300
 
 
-def test_reference_names_the_demo() -> None:
-    assert MODEL_REFERENCE == "builtin:demo"
-
-
-def test_directory_holds_the_model_and_no_code() -> None:
-    assert {path.name for path in model_directory().iterdir()} == SHIPPED
-
-
-def test_weights_are_small_enough_for_the_wheel() -> None:
-    assert (model_directory() / "model.safetensors").stat().st_size <= 300_000
-
-
-@pytest.mark.parametrize("golden", ANSWERED, ids=lambda golden: golden.name)
-def test_text_is_the_golden_answer(golden: Golden, answers: dict[str, tuple[str, str | None]]) -> None:
-    assert answers[golden.name] == (golden.expected, "stop")
-
-
-@pytest.mark.parametrize("golden", CALLING, ids=lambda golden: golden.name)
-def test_tool_call_is_the_golden_call(
-    golden: Golden, answers: dict[str, tuple[str, str | None]], loaded: tuple[Any, TokenizerWrapper]
-) -> None:
-    tokenizer = loaded[1]
-    text, reason = answers[golden.name]
-    assert (reason, text[:11], text[-12:]) == ("stop", "<tool_call>", "</tool_call>")
-    call = tokenizer.tool_parser(text[11:-12])
-    assert ToolCall(call["name"], call["arguments"]) == golden.expected
-
-
-def test_long_story_has_at_least_300_tokens(loaded: tuple[Any, TokenizerWrapper]) -> None:
-    assert len(loaded[1].encode(long_story())) >= 300
-
-
-def test_mlx_lm_recognises_the_tool_calls(loaded: tuple[Any, TokenizerWrapper]) -> None:
-    tokenizer = loaded[1]
+@BOTH
+def test_mlx_lm_recognises_the_tool_calls(reference: str) -> None:
+    tokenizer = tokenizer_of(reference)
     assert tokenizer.has_tool_calling
     assert (tokenizer.tool_call_start, tokenizer.tool_call_end) == ("<tool_call>", "</tool_call>")
 
@@ -116,49 +64,60 @@ def test_mlx_lm_recognises_the_tool_calls(loaded: tuple[Any, TokenizerWrapper]) 
 @pytest.mark.parametrize(
     "text", ["naïve ☃ 漢字 🏳️‍🌈\x00\t\r\n", "\ud7ff\uffff\U0010ffff", " leading  and trailing  "]
 )
-def test_any_text_survives_the_tokenizer(text: str, loaded: tuple[Any, TokenizerWrapper]) -> None:
-    tokenizer = loaded[1]
+@BOTH
+def test_any_text_survives_the_tokenizer(text: str, reference: str) -> None:
+    tokenizer = tokenizer_of(reference)
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
-def test_rendering_is_a_prefix_of_the_continuation(
-    golden: Golden, loaded: tuple[Any, TokenizerWrapper]
-) -> None:
-    tokenizer = loaded[1]
-    answered = (*golden.messages, _said_by_model(golden))
-    prompt = tokenizer.encode(_rendered(tokenizer, golden.messages, golden, asks=True))
-    after = tokenizer.encode(_rendered(tokenizer, answered, golden, asks=False))
-    later = tokenizer.encode(_rendered(tokenizer, (*answered, said("user", "ping")), golden, asks=True))
+@pytest.mark.parametrize(("reference", "golden"), CASES, ids=IDS)
+def test_a_prompt_is_a_prefix_of_the_answered_conversation(reference: str, golden: Golden) -> None:
+    tokenizer = tokenizer_of(reference)
+    answered = (*golden.messages, said_by_model(golden))
+    prompt = tokenizer.encode(rendered(tokenizer, golden.messages, golden, asks=True))
+    after = tokenizer.encode(rendered(tokenizer, answered, golden, asks=False))
     assert after[: len(prompt)] == prompt
+
+
+@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
+def test_without_thoughts_a_conversation_is_a_prefix_of_its_next_turn(golden: Golden) -> None:
+    tokenizer = tokenizer_of(MODEL_REFERENCE)
+    answered = (*golden.messages, said_by_model(golden))
+    after = tokenizer.encode(rendered(tokenizer, answered, golden, asks=False))
+    later = tokenizer.encode(rendered(tokenizer, (*answered, said("user", "ping")), golden, asks=True))
     assert later[: len(after)] == after
 
 
-def test_two_tool_results_extend_one(loaded: tuple[Any, TokenizerWrapper]) -> None:
+@BOTH
+def test_two_tool_results_extend_one(reference: str) -> None:
+    tokenizer = tokenizer_of(reference)
     golden = next(golden for golden in GOLDEN if golden.name == "tool result as JSON")
-    one = _rendered(loaded[1], golden.messages, golden, asks=False)
-    two = _rendered(loaded[1], (*golden.messages, said("tool", "18 C")), golden, asks=False)
+    one = rendered(tokenizer, golden.messages, golden, asks=False)
+    two = rendered(tokenizer, (*golden.messages, said("tool", "18 C")), golden, asks=False)
     assert two.startswith(one)
 
 
-def test_arguments_may_be_an_object_or_its_json(loaded: tuple[Any, TokenizerWrapper]) -> None:
+@BOTH
+def test_arguments_may_be_an_object_or_its_json(reference: str) -> None:
     golden = CALLING[0]
     function: JsonObject = {"name": "get_weather", "arguments": '{"city": "Paris"}'}
     as_text: JsonObject = {"role": "assistant", "content": None, "tool_calls": [{"function": function}]}
     as_object = called(ToolCall("get_weather", {"city": "Paris"}))
     renderings = [
-        _rendered(loaded[1], (*golden.messages, message), golden, asks=False)
+        rendered(tokenizer_of(reference), (*golden.messages, message), golden, asks=False)
         for message in (as_text, as_object)
     ]
     assert renderings[0] == renderings[1]
 
 
-def test_content_may_come_in_parts(loaded: tuple[Any, TokenizerWrapper]) -> None:
+@BOTH
+def test_content_may_come_in_parts(reference: str) -> None:
     golden = GOLDEN[0]
+    tokenizer = tokenizer_of(reference)
     parts: JsonObject = {
         "role": "user",
         "content": [{"type": "text", "text": "pi"}, {"type": "text", "text": "ng"}],
     }
-    assert _rendered(loaded[1], (parts,), golden, asks=True) == _rendered(
-        loaded[1], golden.messages, golden, asks=True
+    assert rendered(tokenizer, (parts,), golden, asks=True) == rendered(
+        tokenizer, golden.messages, golden, asks=True
     )

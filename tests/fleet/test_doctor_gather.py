@@ -132,7 +132,8 @@ def test_a_model_that_a_worker_would_refuse_is_named_with_the_reason(
     hostile = tmp_path / "hostile"
     shutil.copytree(model_directory(), hostile)
     (hostile / "x.py").touch()
-    found = _look(machine, FakeLaunchd(), {"hostile": str(hostile), "good": "builtin:demo"})
+    built_in = {"good": "builtin:demo", "thinks": "builtin:demo-thinking"}
+    found = _look(machine, FakeLaunchd(), {"hostile": str(hostile), **built_in})
     assert [(finding.text, finding.fix) for finding in models.files(found)] == [
         (
             f'Model "hostile" cannot be loaded from {hostile}: x.py would be run as code.',

@@ -1,26 +1,42 @@
-"""The built-in demo model through a real worker: what it was taught, word for word, whole and streamed."""
+"""The built-in demo models through real workers: what they were taught, word for word, whole and streamed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
 
+from mlxhub.demo import MODEL_REFERENCE
 from mlxhub.demo.golden import GOLDEN, STOP_TEXT, UNICODE_TEXT, Golden, ToolCall, counted
+from tests.demo.asked import CASES, IDS
 from tests.worker.processes import Worker, running_worker
 
 
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Worker]:
-    with running_worker(model_path="builtin:demo", preload=True) as running:
-        yield running
+def serve() -> Iterator[Callable[[str], Worker]]:
+    """A worker of each built-in model that is asked for."""
+    with ExitStack() as workers:
+        yield cache(
+            lambda reference: workers.enter_context(running_worker(model_path=reference, preload=True))
+        )
 
 
-def ask(demo: Worker, golden: Golden) -> Any:
+@pytest.fixture(scope="module")
+def demo(serve: Callable[[str], Worker]) -> Worker:
+    return serve(MODEL_REFERENCE)
+
+
+def ask(worker: Worker, golden: Golden) -> Any:
     options: dict[str, Any] = {"tools": golden.tools} if golden.tools else {}
-    return demo.openai.chat.completions.create(
-        model="m", messages=[wire(message) for message in golden.messages], **options
-    )
+    with worker.openai as client:
+        return client.chat.completions.create(
+            model="m",
+            messages=[wire(message) for message in golden.messages],
+            extra_body={"chat_template_kwargs": {"enable_thinking": golden.thought != ""}},
+            **options,
+        )
 
 
 def wire(message: Any) -> Any:
@@ -34,9 +50,10 @@ def wire(message: Any) -> Any:
     return {**message, "content": None, "tool_calls": calls}
 
 
-@pytest.mark.parametrize("golden", GOLDEN, ids=lambda golden: golden.name)
-def test_the_demo_answers_word_for_word(demo: Worker, golden: Golden) -> None:
-    (choice,) = ask(demo, golden).choices
+@pytest.mark.parametrize(("reference", "golden"), CASES, ids=IDS)
+def test_a_demo_answers_word_for_word(serve: Callable[[str], Worker], reference: str, golden: Golden) -> None:
+    (choice,) = ask(serve(reference), golden).choices
+    assert choice.message.to_dict().get("reasoning_content", "") == golden.thought
     if isinstance(golden.expected, ToolCall):
         (call,) = choice.message.tool_calls
         assert (call.function.name, json.loads(call.function.arguments)) == (

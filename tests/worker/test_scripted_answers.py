@@ -7,7 +7,6 @@ from typing import Any
 import anthropic
 import httpx
 import httpx2
-import openai
 import pytest
 from openai.types.responses import Response
 
@@ -135,21 +134,6 @@ def test_a_response_has_an_item_for_each_part() -> None:
         ]  # fmt: skip
 
     play((*THOUGHT, " ", *CALLS), story)
-
-
-def test_openais_client_takes_every_event() -> None:
-    async def story(client: httpx.AsyncClient, _engine: ScriptedEngine) -> None:
-        asking = openai.AsyncOpenAI(
-            base_url="http://127.0.0.1:1/v1", api_key="x", http_client=client, max_retries=0
-        )
-        async with asking.responses.stream(model="m", input="x") as stream:
-            answer = await stream.get_final_response()
-        assert (answer.output_text, [item.type for item in answer.output]) == (
-            "Hello.",
-            ["reasoning", "message"],
-        )
-
-    play(THOUGHT, story)
 
 
 def test_whether_it_thinks_is_said_to_the_template() -> None:

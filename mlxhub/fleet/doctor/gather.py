@@ -204,4 +204,4 @@ def _refuse(models: list[HubModel], seen: Mapping[str, CheckpointSeen]) -> dict[
 def _named(model: HubModel, machine: Machine) -> str:
     """A directory, or a repo id."""
     named = model_location(model.config.model_path, home=machine.home, base=machine.paths.config.parent)
-    return str(demo.model_directory()) if named == demo.MODEL_REFERENCE else named
+    return str(demo.find(named) or named)

@@ -38,12 +38,12 @@ class LoadOptions:
 
 
 def find_checkpoint(name: str, model_path: str, *, trust_remote_code: bool = False) -> Path:
-    """The directory of a path, `builtin:demo`, or a repo id in the Hugging Face cache. Raises LoadFailed.
+    """The directory of a path, a built-in model, or a repo id in the Hugging Face cache. Raises LoadFailed.
 
     HTTP clients read why: no reason says where on this machine something lies.
     """
-    if model_path == demo.MODEL_REFERENCE:
-        directory = demo.model_directory()
+    if (built_in := demo.find(model_path)) is not None:
+        directory = built_in
     elif model_path.startswith((".", "/", "~")) or Path(model_path).is_absolute():
         directory = Path(model_path).expanduser()
     else:
