@@ -1,11 +1,11 @@
 """A model's chat templates, which are programs of its authors, tried out where they can do no harm."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from signal import SIGKILL, SIGXCPU
 
+from mlxhub.files.bare_environment import bare_environment
 from mlxhub.files.watched_run import Limit, Limits, Watched, run_watched
 from mlxhub.registry.model_files import ModelFile
 from mlxhub.registry.model_json import Json, read_text
@@ -19,9 +19,7 @@ MEMORY_BYTES = 64_000_000
 MAX_CHARACTERS = 1_000_000
 MAX_TEMPLATE_BYTES = 1_000_000
 _VERDICT_BYTES = 100_000
-_PROGRAM = (sys.executable, "-I", "-m", "mlxhub.registry.template_rendering")
-# It gets no key and no token: what a Python needs to start on some systems, and no more.
-_ENVIRONMENT_NAMES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
+_PROGRAM = (sys.executable, "-I", "-m", "mlxhub.registry.template_trial")
 
 
 def templates_in(files: Sequence[ModelFile], settings: Mapping[str, Mapping[str, Json]]) -> dict[str, str]:
@@ -41,10 +39,9 @@ def check_templates(templates: Mapping[str, str]) -> None:
     if not templates:
         return
     given = json.dumps([list(templates.values()), MAX_CHARACTERS, MEMORY_BYTES, SECONDS]).encode()
-    environment = {name: os.environ[name] for name in _ENVIRONMENT_NAMES if name in os.environ}
     limits = Limits(START_SECONDS, WAIT_SECONDS, MEMORY_BYTES, _VERDICT_BYTES)
     try:
-        done = run_watched(_PROGRAM, given, limits, environment=environment)
+        done = run_watched(_PROGRAM, given, limits, environment=bare_environment())
     except OSError as error:
         raise _untested(error.strerror or str(error)) from None
     if done.beyond is Limit.START:

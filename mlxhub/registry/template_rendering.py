@@ -1,177 +1,114 @@
-"""A program of its own, standard library and jinja2 only: renders chat templates to see what they do.
+"""A program of its own, standard library and jinja2 only: renders the chats of one model.
 
-Standard input is JSON: [[template, …], the most characters one may render to, bytes of memory, seconds].
-Once it is ready it says so, then one line of JSON for each template: null, or what is wrong with it.
+Its standard input is a line of JSON for the model (`Model`), answered with "ready", then one for each request
+(`Work`), answered with {"beyond": "memory" | "output" | "depth"}, or with {"texts": […]}: a text for each
+chat, or {"refused": why}. It dies of SIGPROF where one takes too much computing, and ends with its input.
 """
 
 import json
-import resource
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, TypedDict
 
-from jinja2 import nodes
-from jinja2.exceptions import SecurityError, TemplateError
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace
+from jinja2 import Template
 
-_USER = {"role": "user", "content": "Hi"}
-_SYSTEM = {"role": "system", "content": "Be brief."}
-_ASSISTANT = {"role": "assistant", "content": "Hello."}
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "now",
-        "description": "The time",
-        "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]},
-    },
-}
-# The first must work. Many templates know neither system messages nor tools, and say so.
-_CASES: Sequence[tuple[list[dict[str, str]], list[dict[str, Any]] | None]] = [
-    (messages, tools)
-    for tools in (None, [_TOOL])
-    for messages in ([_USER], [_SYSTEM, _USER], [_USER, _ASSISTANT, _USER])
-]
-_TOKENS = {
-    f"{name}_token": f"<{name}>" for name in ("bos", "eos", "unk", "pad", "sep", "cls", "mask")
-}  # fmt: skip
-# What the template's author may have got wrong, or left out.
-_OWN_ERRORS = (
-    TemplateError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    NotImplementedError,
-)
+from mlxhub.registry.template_environment import chosen_template, make_environment, said, template_variables
+from mlxhub.registry.template_limits import TooLong, forbid_files, joined, limit_memory, used_memory
 
 
-class _Beyond(Exception):
-    pass
+class Model(TypedDict):
+    """`templates`: one, or several by name. `tokens`: its special ones, as templates call them.
+
+    A request may take `seconds` of computing, and `memory_bytes` with `memory_factor` times its own length.
+    """
+
+    templates: str | dict[str, str]
+    tokens: dict[str, str]
+    seconds: float
+    memory_bytes: int
+    memory_factor: int
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """As transformers makes it; but what is forbidden is an error at once, not when its value is used."""
-
-    def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
-        raise SecurityError(f"{attribute!r} of a {type(obj).__name__} is out of its reach")
+class Chat(TypedDict):
+    messages: list[Any]
+    add_generation_prompt: bool
 
 
-class _Generation(Extension):
-    """`{% generation %}` marks what an assistant said."""
-
-    tags = {"generation"}  # noqa: RUF012 - jinja2 reads it so
-
-    def parse(self, parser: Parser) -> nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return nodes.CallBlock(self.call_method("say"), [], [], body).set_lineno(line)
-
-    def say(self, caller: Callable[[], str]) -> str:
-        return caller()
+class Work(TypedDict):
+    chats: list[Chat]
+    tools: list[Any] | None
+    options: dict[str, Any]
+    most_characters: int
 
 
-class _Dict:
-    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        return dict(*args, **kwargs)
+class Renderer:
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._compiled: dict[str, Template] = {}
 
-    def fromkeys(self, *args: Any) -> dict[Any, Any]:
-        return dict.fromkeys(*args)
+    def compile(self) -> None:
+        """All, so that nobody waits for it. What is wrong with one is told to whoever needs it."""
+        templates = self._model["templates"]
+        for source in [templates] if isinstance(templates, str) else templates.values():
+            with suppress(Exception):
+                self._template(source)
 
+    def answer(self, work: Work) -> dict[str, Any]:
+        try:
+            return {"texts": [self._text(chat, work) for chat in work["chats"]]}
+        except MemoryError:
+            return {"beyond": "memory"}
+        except RecursionError:
+            return {"beyond": "depth"}
+        except TooLong:
+            return {"beyond": "output"}
 
-def _environment() -> _Environment:
-    environment = _Environment(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
-    environment.filters["tojson"] = _to_json
-    environment.globals |= {
-        "raise_exception": _raise_exception,
-        "strftime_now": lambda form: datetime.now().astimezone().strftime(form),
-        "dict": _Dict(),
-        "namespace": Namespace,
-    }
-    return environment
+    def _text(self, chat: Chat, work: Work) -> str | Mapping[str, str]:
+        try:
+            source = chosen_template(self._model["templates"], with_tools=work["tools"] is not None)
+            variables = template_variables(
+                chat["messages"],
+                work["tools"],
+                add_generation_prompt=chat["add_generation_prompt"],
+                options={**self._model["tokens"], **work["options"]},
+            )
+            return joined(self._template(source).generate(variables), work["most_characters"])
+        except (MemoryError, RecursionError, TooLong):
+            raise
+        except Exception as error:  # noqa: BLE001 - a template is a program of the model's author and raises anything
+            return {"refused": said(error)}
 
-
-def _to_json(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: Any = None,
-    separators: Any = None,
-    sort_keys: bool = False,
-) -> str:
-    """jinja2's own escapes HTML."""
-    return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
-    )
-
-
-def _raise_exception(message: str) -> None:
-    raise TemplateError(message)
-
-
-def _fault(source: str, most_characters: int) -> str | None:
-    try:
-        template = _environment().from_string(source)
-        for number, (messages, tools) in enumerate(_CASES):
-            try:
-                _render(template.generate(_given(messages, tools)), most_characters)
-            except SecurityError:
-                raise
-            except _OWN_ERRORS as error:
-                if number == 0:
-                    return f"it cannot render a user's message: {_said(error)}"
-    except SecurityError as error:
-        return f"it reaches for what it may not: {_said(error)}"
-    except _OWN_ERRORS as error:
-        return f"it is no jinja template: {_said(error)}"
-    except MemoryError:
-        return "it takes too much memory"
-    except RecursionError:
-        return "it is nested, or calls itself, too deeply"
-    except _Beyond:
-        return f"it renders to over {most_characters} characters"
-    return None
-
-
-def _given(messages: Any, tools: Any) -> dict[str, Any]:
-    return {"messages": messages, "tools": tools, "documents": None, "add_generation_prompt": True, **_TOKENS}
-
-
-def _render(pieces: Iterator[str], most_characters: int) -> None:
-    characters = 0
-    for piece in pieces:
-        characters += len(piece)
-        if characters > most_characters:
-            raise _Beyond
-
-
-def _said(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return "".join(each if each.isprintable() else "?" for each in text)[:200] or type(error).__name__
-
-
-def _limit(memory_bytes: int, seconds: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    def _template(self, source: str) -> Template:
+        if source not in self._compiled:
+            self._compiled[source] = make_environment().from_string(source)
+        return self._compiled[source]
 
 
 def _main() -> None:
-    templates, most_characters, memory_bytes, seconds = json.load(sys.stdin)
-    _limit(memory_bytes, seconds)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for source in templates:
-        sys.stdout.write(json.dumps(_fault(source, most_characters)) + "\n")
-        sys.stdout.flush()
+    # Whoever stops a worker in a terminal stops it there; this one ends when the worker closes its input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    forbid_files()
+    model: Model = json.loads(sys.stdin.buffer.readline())
+    renderer = Renderer(model)
+    renderer.compile()
+    _say("ready")
+    allowed = used_memory() + model["memory_bytes"]
+    for line in sys.stdin.buffer:
+        work: Work = json.loads(line)
+        limit_memory(allowed + model["memory_factor"] * len(line))
+        # Its signal ends the process whatever it is at, also within one call of C.
+        signal.setitimer(signal.ITIMER_PROF, model["seconds"])
+        answer = renderer.answer(work)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        limit_memory(None)
+        _say(answer)
+
+
+def _say(answer: Any) -> None:
+    sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode(errors="surrogatepass") + b"\n")
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ HOSTILE = {
     "globals": ("{{ raise_exception.__globals__ }}", FORBIDDEN),
     "attr filter": ("{{ ''|attr('__class__') }}", FORBIDDEN),
     "format": ("{{ '{0.__class__}'.format('') }}", FORBIDDEN),
+    "underscore": ("{% set ns = namespace() %}{% set ns._x = 1 %}", FORBIDDEN),
+    "underscore at once": ("{{ namespace(_x=1) }}", FORBIDDEN),
     "mutation": ("{{ messages.append(1) }}", FORBIDDEN),
     "only with tools": ("{% if tools %}{{ ''.__class__ }}{% endif %}{{ messages[0].content }}", FORBIDDEN),
     "string": ("{{ 'a' * 2000000000 }}", MEMORY),
@@ -196,7 +198,7 @@ def test_a_program_that_does_not_start_is_no_fault_of_the_template(monkeypatch: 
 
 
 def _child(*given: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-I", "-m", "mlxhub.registry.template_rendering"]
+    command = [sys.executable, "-I", "-m", "mlxhub.registry.template_trial"]
     return subprocess.run(
         command, input=json.dumps(given), capture_output=True, text=True, timeout=30, check=False
     )
@@ -219,6 +221,6 @@ def test_a37_the_program_itself_is_held_to_its_time_on_a_processor() -> None:
 
 
 def test_the_program_loads_nothing_big() -> None:
-    code = "import sys, mlxhub.registry.template_rendering; print(*sys.modules)"
+    code = "import sys, mlxhub.registry.template_trial; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert not {"transformers", "mlx", "pydantic", "psutil", "subprocess"} & set(done.stdout.split())

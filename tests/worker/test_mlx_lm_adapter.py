@@ -1,13 +1,14 @@
 """What mlxhub relies on in mlx-lm, checked against the installed one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from mlxhub.demo import model_directory
 from mlxhub.demo.golden import PONG
+from mlxhub.registry.template_renderer import TemplateRenderer
 from mlxhub.worker.engines import mlx_lm_api, mlx_lm_loading
 from mlxhub.worker.engines.checkpoint import LoadOptions
 from mlxhub.worker.engines.engine import (
@@ -25,8 +26,10 @@ from mlxhub.worker.engines.sampling import Samplers, SamplingDefaults
 
 
 @pytest.fixture(scope="module")
-def model() -> TextModel:
-    return load_text_model(LoadOptions("demo", model_directory()))
+def model() -> Iterator[TextModel]:
+    model = load_text_model(LoadOptions("demo", model_directory()), TemplateRenderer("demo"))
+    yield model
+    model.close()
 
 
 def test_an_mlx_lm_that_lacks_what_is_called_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +57,7 @@ def test_rows_say_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(
 ) -> None:
     rows = model.new_rows(4, largest_chunk=4)
     begin(model, rows)
-    prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)))
+    prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)), 2048).tokens
     rows.insert(model.new_row(5, PreparedRequest(tuple(prompt), 50, SamplingOptions())))
     detokenizer = model.new_detokenizer()
     was_ready, said = False, []

@@ -5,11 +5,14 @@ import gc
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
+from mlxhub.errors import MlxhubError
 from mlxhub.refusals import InvalidRequest
+from mlxhub.registry.template_renderer import Chat, Refused
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
     Grammar,
@@ -21,6 +24,7 @@ from mlxhub.worker.engines.engine import (
 )
 from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
+from mlxhub.worker.engines.mlx_lm_chats import ChatEncoder, longest_token
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
 from mlxhub.worker.engines.reasoning import Reasoning
@@ -46,12 +50,24 @@ _THINK_TAIL_TOKENS = 32
 _ANOTHER_TEXT = "\u2042"
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedChat:
+    """`boundaries`: after how many tokens another chat, or the next turn of this one, may part from it.
+
+    Where the tokens do not fit the context there are none.
+    """
+
+    tokens: list[int]
+    boundaries: tuple[int, ...] = ()
+
+
 class TextModel:
     """A model and its tokenizer in memory."""
 
     def __init__(
         self,
         tokenizer: Any,
+        chats: ChatEncoder | None,
         rows: ModelRows,
         defaults: SamplingDefaults,
         reasoning: Reasoning,
@@ -61,6 +77,7 @@ class TextModel:
     ) -> None:
         self._rows = rows
         self._tokenizer = tokenizer
+        self._chats = chats
         self._samplers = Samplers(defaults, vocabulary)
         self._reasoning = reasoning
         self.vocabulary = vocabulary
@@ -68,8 +85,7 @@ class TextModel:
         # Of all others only what was kept at a boundary serves another prompt.
         self.is_always_cuttable = is_always_cuttable(rows.model)
         self.why_one_at_a_time = rows.why_one_at_a_time
-        # In the vocabulary's own spelling, which has at least a character for each of the text's.
-        self.longest_token: int = max(map(len, tokenizer.get_vocab()), default=1)
+        self.longest_token = longest_token(tokenizer)
         self.parse_tool_call = _tool_parser(tokenizer)
         self._text_bytes = TokenBytes(tokenizer)
         self._grammars: Grammars | None = None
@@ -136,48 +152,36 @@ class TextModel:
             is_constrained=request.grammar is not None,
         )
 
+    def close(self) -> None:
+        """When nothing of it is computed any more."""
+        if self._chats is not None:
+            self._chats.close()
+
     def new_detokenizer(self) -> Detokenizer:
         detokenizer: Detokenizer = self._tokenizer.detokenizer
         return detokenizer
 
-    def encode_chat(self, prompt: ChatPrompt) -> list[int]:
-        """Raises InvalidRequest with what the chat template said."""
-        if not self._tokenizer.has_chat_template:
+    def encode_chat(self, prompt: ChatPrompt, context_length: int) -> EncodedChat:
+        """Raises ContextOverflow, and InvalidRequest with what the chat template said."""
+        if self._chats is None:
             raise InvalidRequest("This model has no chat template. Use /v1/completions.", "messages")
+        others = () if self.is_always_cuttable else _parting_from(prompt)
+        encoded = self._chats.encode((Chat(prompt.messages), *others), prompt, context_length)
         try:
-            tokens = self._encode_turns(prompt.messages, prompt)
-        except Exception as error:  # a template is a program of the model's author and raises anything
-            said = " ".join(str(error).split())[:300]
-            raise InvalidRequest(
-                f"The model's chat template refused the messages: {said}", "messages"
-            ) from error
-        return tokens
-
-    def boundaries(self, prompt: ChatPrompt, tokens: Sequence[int]) -> tuple[int, ...]:
-        """After how many of its tokens another chat, or the next turn of this one, may part from it."""
-        if self.is_always_cuttable:
-            return ()
-        first = next((place for place, said in enumerate(prompt.messages) if said["role"] != "system"), None)
-        others = [self._encode_turns(prompt.messages, prompt, add_generation_prompt=False)]
-        if first is not None:
-            another = {**prompt.messages[first], "content": _ANOTHER_TEXT}
-            others.append(self._encode_turns((*prompt.messages[:first], another), prompt))
-        return tuple(sorted({_shared(tokens, other) for other in others}))
+            tokens = next(encoded)
+        except MlxhubError:
+            raise
+        except Exception as error:  # the model's own code, or its tokenizer, raises anything
+            raise _refused(Refused(str(error))) from error
+        if isinstance(tokens, Refused):
+            raise _refused(tokens)
+        if len(tokens) >= context_length:
+            return EncodedChat(tokens)
+        places = {_shared(tokens, other) for other in encoded if not isinstance(other, Refused)}
+        return EncodedChat(tokens, tuple(sorted(places)))
 
     def encode_text(self, text: str) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text)
-        return tokens
-
-    def _encode_turns(
-        self, messages: Sequence[JsonObject], prompt: ChatPrompt, *, add_generation_prompt: bool = True
-    ) -> list[int]:
-        tokens: list[int] = self._tokenizer.apply_chat_template(
-            list(messages),
-            tools=list(prompt.tools) or None,
-            add_generation_prompt=add_generation_prompt,
-            tokenize=True,
-            **prompt.template_options,
-        )
         return tokens
 
     def ends_in_reasoning(self, tokens: Sequence[int]) -> bool:
@@ -211,6 +215,21 @@ def finish_device_work() -> None:
 def memory_bytes() -> tuple[int, int]:
     """Active and peak, as MLX counts."""
     return mx.get_active_memory(), mx.get_peak_memory()
+
+
+def _parting_from(prompt: ChatPrompt) -> Sequence[Chat]:
+    """What the next turn of this chat begins with, and another chat with the same beginning."""
+    first = next((place for place, said in enumerate(prompt.messages) if said["role"] != "system"), None)
+    others = [Chat(prompt.messages, add_generation_prompt=False)]
+    if first is not None:
+        another = {**prompt.messages[first], "content": _ANOTHER_TEXT}
+        others.append(Chat((*prompt.messages[:first], another)))
+    return others
+
+
+def _refused(refused: Refused) -> InvalidRequest:
+    said = " ".join(refused.said.split())[:300]
+    return InvalidRequest(f"The model's chat template refused the messages: {said}", "messages")
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:

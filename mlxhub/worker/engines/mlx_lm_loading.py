@@ -11,9 +11,11 @@ from mlx_lm.models.cache import make_prompt_cache
 from mlx_lm.utils import load, load_adapters
 
 from mlxhub.errors import LoadFailed
+from mlxhub.registry.template_renderer import TemplateRenderer
 from mlxhub.worker.engines.checkpoint import LoadOptions
 from mlxhub.worker.engines.mlx_lm_adapter import TextModel, context_length_of, vocabulary_of
 from mlxhub.worker.engines.mlx_lm_api import check_api
+from mlxhub.worker.engines.mlx_lm_chats import find_encoder
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
 from mlxhub.worker.engines.reasoning import find_reasoning
@@ -26,8 +28,11 @@ _KV_GROUPS = (64, 32)
 check_api()
 
 
-def load_text_model(options: LoadOptions) -> TextModel:
-    """Raises LoadFailed where the options do not fit the model, and whatever mlx-lm raises on bad files."""
+def load_text_model(options: LoadOptions, renderer: TemplateRenderer) -> TextModel:
+    """`renderer` is closed with the model.
+
+    Raises LoadFailed where the options do not fit the model, and whatever mlx-lm raises on bad files.
+    """
     model, tokenizer, config = _load(options.directory, options, _tokenizer_options(options))
     if options.chat_template is not None and "chat_template_type" in tokenizer.init_kwargs:
         raise LoadFailed(
@@ -45,6 +50,7 @@ def load_text_model(options: LoadOptions) -> TextModel:
         context_length = min(context_length, context_length_of(its_config))
     return TextModel(
         tokenizer,
+        find_encoder(tokenizer, renderer),
         ModelRows(model, vocabulary, kv_bits, draft, options.draft_tokens),
         _sampling_defaults(options.directory),
         find_reasoning(tokenizer, options.reasoning_parser),

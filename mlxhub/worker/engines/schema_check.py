@@ -1,11 +1,11 @@
 """Whether schemas can be compiled, found out where a hostile one does no harm."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from mlxhub.files.bare_environment import bare_environment
 from mlxhub.files.watched_run import Limit, Limits, Watched, run_watched
 from mlxhub.refusals import GenerationFailed, InvalidRequest
 from mlxhub.worker.engines.grammar import Schema
@@ -21,8 +21,6 @@ START_SECONDS = 15.0
 MEMORY_BYTES = 256_000_000
 _VERDICT_BYTES = 1_000_000
 _PROGRAM = (sys.executable, "-I", "-m", "mlxhub.worker.engines.schema_trial")
-# It gets no key and no token: what a Python needs to start on some systems, and no more.
-_ENVIRONMENT_NAMES = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH")
 
 
 def check_schemas(schemas: Sequence[Schema]) -> None:
@@ -57,10 +55,9 @@ def _parts(value: Any) -> Sequence[Any]:
 
 def _try_in_child(schemas: Sequence[Schema]) -> None:
     given = json.dumps([schema.content for schema in schemas]).encode()
-    environment = {name: os.environ[name] for name in _ENVIRONMENT_NAMES if name in os.environ}
     limits = Limits(START_SECONDS, SECONDS, MEMORY_BYTES, _VERDICT_BYTES)
     try:
-        done = run_watched(_PROGRAM, given, limits, environment=environment)
+        done = run_watched(_PROGRAM, given, limits, environment=bare_environment())
     except OSError as error:
         raise GenerationFailed("the program that tries schemas could not be started.") from error
     if done.beyond is Limit.START:

@@ -14,6 +14,7 @@ from loguru import logger
 from mlxhub.core.config import ReasoningParser, ToolCallParser
 from mlxhub.errors import MlxhubError, NotLoaded
 from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
+from mlxhub.registry.template_renderer import TemplateRenderer
 from mlxhub.worker.engines.checkpoint import (
     LoadOptions,
     find_adapter,
@@ -89,6 +90,15 @@ class TextEngine:
         self._memory_bytes: Callable[[], tuple[int, int]] | None = None
 
     def load(self) -> LoadedModel:
+        # Its program starts while the model is checked and read.
+        renderer = TemplateRenderer(self._options.name)
+        try:
+            return self._load(renderer)
+        except BaseException:
+            renderer.close()
+            raise
+
+    def _load(self, renderer: TemplateRenderer) -> LoadedModel:
         options = self._options
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
         # A child tries the chat template while they are imported: each takes a while.
@@ -101,7 +111,7 @@ class TextEngine:
             checked = finding.result()
 
         self._memory_bytes = memory_bytes
-        model = load_text_model(checked)
+        model = load_text_model(checked, renderer)
         wanted = options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
         self._model = model
@@ -163,6 +173,8 @@ class TextEngine:
         self._waiting.clear()
         if self._read is not None:
             self._read.store()
+        if self._model is not None:
+            self._model.close()
         self._model = self._read = None
         finish_device_work()
         release_memory()
@@ -175,7 +187,7 @@ class TextEngine:
         fewest_tokens = _characters(request.prompt) // model.longest_token
         if fewest_tokens > self._context_length:
             raise ContextOverflow(fewest_tokens, self._context_length, at_least=True)
-        tokens = _encode(model, request.prompt)
+        tokens, boundaries = self._encode(model, request.prompt)
         if not tokens:
             raise InvalidRequest("The prompt is empty.", "prompt")
         room = self._context_length - len(tokens)
@@ -183,23 +195,30 @@ class TextEngine:
             raise ContextOverflow(len(tokens), self._context_length)
         _check_ids("prompt", tokens, model.vocabulary)
         _check_ids("logit_bias", request.sampling.logit_bias, model.vocabulary)
-        in_reasoning = False
-        boundaries: tuple[int, ...] = ()
-        if isinstance(request.prompt, ChatPrompt):
-            in_reasoning = model.ends_in_reasoning(tokens)
-            boundaries = model.boundaries(request.prompt, tokens)
+        is_chat = isinstance(request.prompt, ChatPrompt)
         prepared = PreparedRequest(
             tokens=tuple(tokens),
             max_tokens=min(request.max_tokens or room, room),
             sampling=request.sampling,
             stops=request.stops,
-            in_reasoning=in_reasoning,
+            in_reasoning=is_chat and model.ends_in_reasoning(tokens),
             boundaries=boundaries,
             top_logprobs=request.top_logprobs,
             may_reason=_wants_reasoning(request.prompt) and not model.ends_after_reasoning(tokens),
             constraint=request.constraint,
         )
         return replace(prepared, grammar=model.find_grammar(prepared))
+
+    def _encode(self, model: TextModel, prompt: Prompt) -> tuple[list[int], tuple[int, ...]]:
+        """Tokens and boundaries."""
+        match prompt:
+            case ChatPrompt():
+                encoded = model.encode_chat(prompt, self._context_length)
+                return encoded.tokens, encoded.boundaries
+            case TextPrompt(text):
+                return model.encode_text(text), ()
+            case TokenPrompt(tokens):
+                return list(tokens), ()
 
     def compile(self, request: PreparedRequest) -> PreparedRequest:
         if self._model is None:
@@ -303,16 +322,6 @@ class TextEngine:
         self._rows.clear()
         if decoding is not None:
             decoding.close()
-
-
-def _encode(model: TextModel, prompt: Prompt) -> list[int]:
-    match prompt:
-        case ChatPrompt():
-            return model.encode_chat(prompt)
-        case TextPrompt(text):
-            return model.encode_text(text)
-        case TokenPrompt(tokens):
-            return list(tokens)
 
 
 def _advanced(row: TextRow, sampled: SampledToken) -> Delta:
