@@ -47,7 +47,7 @@ class FakeEngine:
         if self.load_error is not None:
             raise LoadFailed("m", self.load_error)
         self.loaded = True
-        return LoadedModel(100, Markers(), lambda _text, _tools: (), 8)
+        return LoadedModel(100, Markers(), lambda _text, _tools: (), self.places)
 
     def unload(self) -> None:
         self.loaded = False
