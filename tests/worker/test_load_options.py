@@ -13,7 +13,13 @@ from mlx.utils import tree_flatten
 from mlxhub.demo import MODEL_REFERENCE as DEMO
 from mlxhub.demo import model_directory
 from mlxhub.errors import LoadFailed
-from mlxhub.worker.engines.engine import ChatPrompt, GenerationRequest, SamplingOptions, TextPrompt
+from mlxhub.worker.engines.engine import (
+    ChatPrompt,
+    GenerationRequest,
+    LoadedModel,
+    SamplingOptions,
+    TextPrompt,
+)
 from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from tests.worker.test_text_engine import answer
@@ -59,6 +65,11 @@ def adapter(tmp_path: Path) -> Path:
     config = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": LORA}
     (directory / "adapter_config.json").write_text(json.dumps(config))
     return directory
+
+
+def load_again(engine: TextEngine) -> LoadedModel:
+    engine.unload()
+    return engine.load()
 
 
 def hello(engine: TextEngine) -> str:
@@ -125,8 +136,8 @@ def test_a_chat_template_is_tried_before_it_is_used(
 
 
 def test_a_tool_call_parser_says_how_calls_are_written(open_engine: Open) -> None:
-    assert open_engine().load().markers.tool_start == "<tool_call>"
-    loaded = open_engine(tool_call_parser="mistral").load()
+    assert load_again(open_engine()).markers.tool_start == "<tool_call>"
+    loaded = load_again(open_engine(tool_call_parser="mistral"))
     assert loaded.markers.tool_start == "[TOOL_CALLS]"
     assert loaded.parse_tool_call('f[ARGS]{"a": 1}', ())[0].name == "f"
 
@@ -135,7 +146,7 @@ def test_a_reasoning_parser_says_where_thinking_is(open_engine: Open) -> None:
     def loaded(parser: str | None) -> tuple[str | None, bool, bool]:
         engine = open_engine(reasoning_parser=parser)
         prepared = engine.prepare(GenerationRequest(HELLO))
-        return engine.load().markers.think_start, prepared.in_reasoning, prepared.may_reason
+        return load_again(engine).markers.think_start, prepared.in_reasoning, prepared.may_reason
 
     def quotes_it(parser: str) -> bool:
         asked = ChatPrompt(({"role": "user", "content": "What does the <think> tag mean?"},))

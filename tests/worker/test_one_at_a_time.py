@@ -260,6 +260,7 @@ def test_a_load_that_is_refused_leaves_no_weights_behind(windows_model: Path, tm
 
 def test_recurrent_models_that_take_padding_for_text_answer_alone(open_engine: Open, tmp_path: Path) -> None:
     engine = open_engine(make_random_model(tmp_path / "recurrent", **RECURRENT))
+    engine.unload()
     loaded = engine.load()
     assert (loaded.max_rows, loaded.why_one_at_a_time) == (
         1,
