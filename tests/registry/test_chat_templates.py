@@ -51,6 +51,11 @@ HOSTILE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def nothing_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_templates, "_passed", set())
+
+
 def refusal(template: str) -> str:
     with pytest.raises(IntakeRefused) as refused:
         check_templates({"chat_template.jinja": template})
@@ -195,6 +200,15 @@ def test_a_program_that_does_not_start_is_no_fault_of_the_template(monkeypatch: 
     monkeypatch.setattr(chat_templates, "START_SECONDS", 0.2)
     _stand_in("import time; time.sleep(60)", monkeypatch)
     assert "it could not be tested: the program for it did not start within 0.2 s" in refusal("x")
+
+
+def test_what_passed_is_not_tried_again_and_what_was_refused_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_templates({"x": "a", "y": "b"})
+    assert "no jinja template" in refusal("{% if %}")
+    monkeypatch.setattr(chat_templates, "_PROGRAM", ("/nowhere/python",))
+    check_templates({"y": "a", "z": "b"})
+    assert "could not be tested" in refusal("{% if %}")
+    assert "could not be tested" in refusal("c")
 
 
 def _child(*given: object) -> "subprocess.CompletedProcess[str]":

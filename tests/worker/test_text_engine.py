@@ -1,8 +1,10 @@
 """The text engine on a real model, driven step by step."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlx.core as mx
 import pytest
 
 from mlxhub.errors import LoadFailed
@@ -298,14 +300,14 @@ def test_a_model_that_is_nowhere_names_the_command_that_gets_it(monkeypatch: pyt
 
 
 def test_unloading_gives_the_memory_back(random_model: Path) -> None:
+    gc.collect()
+    before = mx.get_active_memory()
     engine = make_engine(str(random_model))
     engine.load()
     submit(engine, 0, request("a"))
     engine.step()
-    assert engine.measured.active_bytes > 100_000
+    assert engine.measured.active_bytes > before + 100_000
     engine.unload()
     assert not engine.has_work
-    import mlx.core as mx
-
-    assert mx.get_active_memory() < 10_000
+    assert mx.get_active_memory() < before + 10_000
     engine.unload()
