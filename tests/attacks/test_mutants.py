@@ -7,7 +7,7 @@ import pytest
 
 from tests.attacks.mutants import Mutant, Mutation, chosen_of, read_mutations
 
-EVERY = 12
+EVERY = 30
 LISTED = [*read_mutations("models"), *read_mutations("outbound")]
 
 

@@ -169,6 +169,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     count = metafunc.config.getoption("--story-seeds")
     first = int(SEED)
-    profiles = PROFILES if count else PROFILES[first % 2 :: 2]
+    profiles = PROFILES if count else PROFILES[first % 3 :: 3]
     stories = [(profile, seed) for profile in profiles for seed in range(first, first + max(1, count))]
     metafunc.parametrize("story", stories, ids=[f"{profile}-{seed}" for profile, seed in stories])
