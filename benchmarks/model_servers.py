@@ -1,5 +1,6 @@
 """Servers of one model, and clients that note when each piece of an answer came."""
 
+import asyncio
 import json
 import shutil
 import socket
@@ -10,9 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httptools
 import httpx
 import mlx.core as mx
 from mlx.utils import tree_flatten
@@ -30,17 +34,19 @@ PROMPT = "tell me a long story"
 
 @dataclass(slots=True)
 class Answer:
-    """A streamed answer. It is read once it is over, so that the client takes little from the worker."""
+    """A streamed answer. It is read once it is over, so that the client takes little from the server."""
 
-    arrived: list[tuple[float, bytes]] = field(default_factory=list)
+    sent: float = 0.0
+    arrived: list[tuple[float, bytes]] = field(default_factory=list)  # as it came, HTTP's frames included
     text: str = ""
     tokens: int = 0
     texts: list[float] = field(default_factory=list)  # when each piece of text came, and the end
 
     def read(self) -> None:
+        body = _Body()
         rest = b""
-        for now, chunk in self.arrived:
-            *lines, rest = (rest + chunk).split(b"\n\n")
+        for now, data in self.arrived:
+            *lines, rest = (rest + body.of(data)).split(b"\n\n")
             # Neither [DONE] nor a heartbeat.
             for event in (json.loads(line[6:]) for line in lines if line.startswith(b"data: {")):
                 self._read_event(event, now)
@@ -56,16 +62,61 @@ class Answer:
                 self.texts.append(now)
 
 
-async def ask(
-    client: httpx.AsyncClient, answer: Answer, tokens: int, text: str = PROMPT, model: str = OURS
-) -> None:
+class _Body:
+    """What httptools takes out of a response."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._new = b""
+
+    def of(self, data: bytes) -> bytes:
+        self._new = b""
+        self._parser.feed_data(data)
+        if (status := self._parser.get_status_code()) != HTTPStatus.OK:
+            raise SystemExit(f"[error] The server answered {status}: {self._new.decode(errors='replace')}")
+        return self._new
+
+    def on_body(self, body: bytes) -> None:
+        self._new += body
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        self._answer.arrived.append((time.perf_counter(), data))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.over.done():
+            return
+        if exc is None:
+            self.over.set_result(None)
+        else:
+            self.over.set_exception(exc)
+
+
+async def ask(url: str, answer: Answer, tokens: int, text: str = PROMPT, model: str = OURS) -> None:
+    """On a connection of its own, which stands before the answer's time begins."""
     options = {"max_tokens": tokens, "stream": True, "stream_options": {"include_usage": True}}
-    async with client.stream(
-        "POST", "/v1/chat/completions", json=question(text, model) | options
-    ) as response:
-        response.raise_for_status()
-        async for chunk in response.aiter_raw():
-            answer.arrived.append((time.perf_counter(), chunk))
+    body = json.dumps(question(text, model) | options).encode()
+    where = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    transport, connection = await loop.create_connection(
+        lambda: _Connection(answer), where.hostname, where.port
+    )
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {where.netloc}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    try:
+        answer.sent = time.perf_counter()
+        transport.write(head.encode() + body)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await connection.over
+    finally:
+        transport.close()
 
 
 def question(text: str, model: str = OURS) -> dict[str, Any]:

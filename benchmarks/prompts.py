@@ -19,11 +19,9 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 
-import httpx
 import mlx.core as mx
 import uvloop
 from model_servers import (
-    LIMIT_SECONDS,
     MLX_LMS,
     OURS,
     POLL_SECONDS,
@@ -46,8 +44,8 @@ WORDS = ("river", "stone", "cloud", "seven", "green", "paper", "under", "light")
 class Server:
     """`model`: what its one model is called there."""
 
-    def __init__(self, client: httpx.AsyncClient, model: str) -> None:
-        self._client = client
+    def __init__(self, url: str, model: str) -> None:
+        self._url = url
         self._model = model
 
     async def longest_gap(self) -> float:
@@ -57,13 +55,12 @@ class Server:
             tasks.create_task(self._ask(running, RUNNING_TOKENS, _text(20)))
             while len(running.arrived) < TOKENS_BEFORE:  # noqa: ASYNC110 - chunks set no event
                 await asyncio.sleep(POLL_SECONDS)
-            sent = time.perf_counter()
             await self._ask(newcomer, 2, _text(PREFILL_TOKENS))
             over = time.perf_counter()
         came = [moment for moment, _ in running.arrived]
         if came[-1] < over:
             raise SystemExit("[error] The running stream was over before the other's prompt was read.")
-        return max(after - before for before, after in pairwise(came) if after > sent)
+        return max(after - before for before, after in pairwise(came) if after > newcomer.sent)
 
     async def first_token_seconds(self) -> tuple[float, float]:
         """Of a prompt nobody has seen, and of one that goes on where its answer ended."""
@@ -73,13 +70,12 @@ class Server:
 
     async def _first_token(self, text: str) -> float:
         answer = Answer()
-        begun = time.perf_counter()
         await self._ask(answer, 4, text)
         answer.read()
-        return answer.texts[0] - begun
+        return answer.texts[0] - answer.sent
 
     async def _ask(self, answer: Answer, tokens: int, text: str) -> None:
-        await ask(self._client, answer, tokens, text, self._model)
+        await ask(self._url, answer, tokens, text, self._model)
 
 
 def _text(tokens: int) -> str:
@@ -90,14 +86,10 @@ def _text(tokens: int) -> str:
 async def _measure(urls: Sequence[str], runs: int) -> dict[str, list[tuple[float, ...]]]:
     """For each kind of run: ours and the reference's, of each run."""
     gaps, firsts = [], []
-    async with (
-        httpx.AsyncClient(base_url=urls[0], timeout=LIMIT_SECONDS) as own,
-        httpx.AsyncClient(base_url=urls[1], timeout=LIMIT_SECONDS) as its,
-    ):
-        ours, reference = Server(own, OURS), Server(its, MLX_LMS)
-        for _ in range(runs + 1):
-            gaps.append((await ours.longest_gap(), await reference.longest_gap()))
-            firsts.append((*await ours.first_token_seconds(), *await reference.first_token_seconds()))
+    ours, reference = Server(urls[0], OURS), Server(urls[1], MLX_LMS)
+    for _ in range(runs + 1):
+        gaps.append((await ours.longest_gap(), await reference.longest_gap()))
+        firsts.append((*await ours.first_token_seconds(), *await reference.first_token_seconds()))
     return {"gaps": gaps[1:], "firsts": firsts[1:]}  # the first was for warming up
 
 

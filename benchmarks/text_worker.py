@@ -178,17 +178,16 @@ def _start_seconds(server: Callable[[str], AbstractContextManager[str]], model: 
 class _Server:
     """`model`: what its one model is called there."""
 
-    def __init__(self, client: httpx.AsyncClient, model: str) -> None:
-        self._client = client
+    def __init__(self, url: str, model: str) -> None:
+        self._url = url
         self._model = model
 
     async def decode(self, streams: int, tokens: int, expected: str | None) -> float:
         """Tokens a second."""
         answers = [Answer() for _ in range(streams)]
-        begun = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             for answer in answers:
-                group.create_task(ask(self._client, answer, tokens, model=self._model))
+                group.create_task(ask(self._url, answer, tokens, model=self._model))
         for answer in answers:
             answer.read()
             if expected not in (None, answer.text):
@@ -196,7 +195,7 @@ class _Server:
         if streams == 1:
             return (answers[0].tokens - 1) / (answers[0].texts[-1] - answers[0].texts[0])
         return sum(answer.tokens for answer in answers) / (
-            max(answer.texts[-1] for answer in answers) - begun
+            max(answer.texts[-1] for answer in answers) - min(answer.sent for answer in answers)
         )
 
     async def join(self) -> "_Joined":
@@ -204,20 +203,21 @@ class _Server:
         running, newcomer = [Answer() for _ in range(STREAMS - 1)], Answer()
         async with asyncio.TaskGroup() as group:
             for answer in running:
-                group.create_task(ask(self._client, answer, TOKENS_WHILE_JOINING, model=self._model))
+                group.create_task(ask(self._url, answer, TOKENS_WHILE_JOINING, model=self._model))
 
             def all_decode() -> bool:
                 return min(len(answer.arrived) for answer in running) >= TOKENS_BEFORE_JOINING
 
             while not all_decode():  # noqa: ASYNC110 - it lies in seven answers: an event would be set at each chunk
                 await asyncio.sleep(POLL_SECONDS)
-            sent = time.perf_counter()
-            await ask(self._client, newcomer, 2, model=self._model)
+            await ask(self._url, newcomer, 2, model=self._model)
         newcomer.read()
         running[0].read()
-        before = [came for came in running[0].texts if came < sent]
+        before = [came for came in running[0].texts if came < newcomer.sent]
         step = 1000 * (before[-1] - before[0]) / (len(before) - 1)
-        return _Joined(step, 1000 * (newcomer.arrived[0][0] - sent), 1000 * (newcomer.texts[0] - sent))
+        return _Joined(
+            step, 1000 * (newcomer.arrived[0][0] - newcomer.sent), 1000 * (newcomer.texts[0] - newcomer.sent)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,15 +249,11 @@ async def _speed_rows(name: str, path: str, tokens: int, runs: int, expected: st
     budgets = LARGER_BUDGETS if expected is None else DEMO_BUDGETS
     ones, manys, ours, theirs = [], [], [], []
     with worker(path) as our_url, mlx_lm_server(path) as their_url:
-        async with (
-            httpx.AsyncClient(base_url=our_url, timeout=LIMIT_SECONDS) as our_client,
-            httpx.AsyncClient(base_url=their_url, timeout=LIMIT_SECONDS) as their_client,
-        ):
-            for _ in range(runs + 1):
-                ones.append(library.one_stream())
-                manys.append(library.batch(STREAMS))
-                ours.append(await _speeds(_Server(our_client, OURS), tokens, expected))
-                theirs.append(await _speeds(_Server(their_client, MLX_LMS), tokens, expected))
+        for _ in range(runs + 1):
+            ones.append(library.one_stream())
+            manys.append(library.batch(STREAMS))
+            ours.append(await _speeds(_Server(our_url, OURS), tokens, expected))
+            theirs.append(await _speeds(_Server(their_url, MLX_LMS), tokens, expected))
     # The first was for warming up.
     one, many = ones[1:], manys[1:]
     rows = []

@@ -7,12 +7,12 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.generate import generate_step, generation_stream, speculative_generate_step
 from mlx_lm.models.cache import trim_prompt_cache
-from mlx_lm.utils import maybe_set_recommended_wired_limit
 
 from mlxhub.worker.engines.engine import FinishReason
 from mlxhub.worker.engines.read_prompts import Read, State
 from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
 from mlxhub.worker.engines.sampling import Sampler
+from mlxhub.worker.engines.wired_limit import WiredLimit
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class DraftedRow:
         self._guesser = guesser
         self._guesses = guesses
         self._begun: _Begun | None = None
-        self._old_wired_limit: int | None = maybe_set_recommended_wired_limit()
+        self._wired_limit = WiredLimit()
 
     def insert(self, row: Row, known: Read | None = None) -> None:
         assert self._begun is None
@@ -74,10 +74,7 @@ class DraftedRow:
         if self._begun is not None:
             _finish(self._begun)
         self._begun = None
-        if self._old_wired_limit is not None:
-            mx.synchronize(generation_stream)
-            mx.set_wired_limit(self._old_wired_limit)
-            self._old_wired_limit = None
+        self._wired_limit.restore()
 
     def _read_on(self, begun: _Begun, most: int) -> Step:
         row = begun.row

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import mlx.core as mx
 from mlx_lm.generate import generation_stream
-from mlx_lm.utils import maybe_set_recommended_wired_limit
 
 from mlxhub.worker.engines.engine import FinishReason
 from mlxhub.worker.engines.read_prompts import Read, State
 from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
+from mlxhub.worker.engines.wired_limit import WiredLimit
 
 # MLX keeps freed memory for the next computation; what no longer fits the longer cache is given back.
 _TOKENS_BETWEEN_CLEARING = 256
@@ -34,7 +34,7 @@ class LoneRow:
     def __init__(self, decodable: Decodable) -> None:
         self._decodable = decodable
         self._begun: _Begun | None = None
-        self._old_wired_limit: int | None = maybe_set_recommended_wired_limit()
+        self._wired_limit = WiredLimit()
 
     def __len__(self) -> int:
         return 0 if self._begun is None else 1
@@ -67,10 +67,7 @@ class LoneRow:
 
     def close(self) -> None:
         self._begun = None
-        if self._old_wired_limit is not None:
-            mx.synchronize(generation_stream)
-            mx.set_wired_limit(self._old_wired_limit)
-            self._old_wired_limit = None
+        self._wired_limit.restore()
 
     def hand_over(self) -> tuple[SampledToken | None, tuple[Row, Read | None] | None]:
         """Let go of the row: what was sampled and not told yet, and the rest, if that was not its end."""
