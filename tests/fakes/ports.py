@@ -1,10 +1,14 @@
 """Ports for servers that a test starts."""
 
+import os
 import random
 import socket
 
-# Below what systems hand out by themselves: nobody takes one of these between the asking and the use.
-_RANGE = range(20_000, 32_000)
+# Below what systems hand out by themselves, and for each process of a run a part of its own: nobody takes one
+# of these between the asking and the use.
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PART = 12_000 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_RANGE = range(20_000 + _PROCESS * _PART, 20_000 + (_PROCESS + 1) * _PART)
 
 
 def free_ports(count: int) -> list[int]:
