@@ -17,6 +17,7 @@ MlxhubError
 │   ├── StateUnwritable    a file or directory of ours cannot be made
 │   ├── OpenAddress        others would reach the controller without a key
 │   ├── PlanRefused        a file or a label in the way is not ours, or somebody edited it
+│   ├── UnknownOperation   no operation of this id is known, or not any more
 │   └── PortHeld           a stranger listens on a port of ours
 ├── ModelError
 │   ├── UnknownModel       no such name or alias
@@ -185,6 +186,14 @@ class PortHeld(HubError):
         self.port = port
         self.pid = pid
         self.command = command
+
+
+class UnknownOperation(HubError):
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(
+            f"No operation {operation_id} is known: the last ones are kept until the controller ends."
+        )
+        self.operation_id = operation_id
 
 
 class ModelError(MlxhubError):

@@ -17,5 +17,9 @@ _COLOURS = {Tone.OK: "green", Tone.INFO: "blue", Tone.WARN: "yellow", Tone.ERROR
 
 def flash(tone: Tone, message: str, *, to_stderr: bool = False) -> None:
     """Errors and warnings go to stderr always; the rest too where stdout carries JSON."""
-    mark = click.style(f"[{tone}]", fg=_COLOURS[tone])
-    click.echo(f"{mark} {message}", err=to_stderr or tone in (Tone.WARN, Tone.ERROR))
+    click.echo(toned(tone, message), err=to_stderr or tone in (Tone.WARN, Tone.ERROR))
+
+
+def toned(tone: Tone, message: str) -> str:
+    """The line of it."""
+    return f"{click.style(f'[{tone}]', fg=_COLOURS[tone])} {message}"

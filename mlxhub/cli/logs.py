@@ -1,7 +1,5 @@
 """`mlxhub logs`."""
 
-import contextlib
-import os
 import select
 import sys
 from collections.abc import Iterable
@@ -11,6 +9,7 @@ import click
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import config_in_force, find_machine
+from mlxhub.cli.nobody_reads import until_nobody_reads
 from mlxhub.errors import MlxhubError, UnknownModel
 from mlxhub.files.log_files import earlier_files, has_content
 from mlxhub.files.log_reading import LogReader
@@ -45,8 +44,7 @@ def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:
     says_something = has_content(last_words)
     if not log.is_file() and not earlier_files(log) and not says_something:
         raise MlxhubError(f"{log} does not exist yet: {name} has not run.")
-    # Who reads us may go away at any time, as `head` does: that is an end like any other.
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+    with until_nobody_reads():
         if says_something:
             words = LogReader(last_words)
             _print([f"--- {last_words}\n".encode(), words.last_lines(lines), f"--- {log}\n".encode()])
@@ -55,8 +53,6 @@ def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:
         _print([reader.last_lines(lines)])
         if follow:
             _follow(reader)
-        return
-    _forget_stdout()
 
 
 def _follow(reader: LogReader) -> None:
@@ -78,12 +74,6 @@ def _reader_left() -> bool:
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(_LOOK_EVERY_MS))
-
-
-def _forget_stdout() -> None:
-    """What is still buffered has no reader; Python would complain about that when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
 
 
 COMMANDS = {"logs": logs}

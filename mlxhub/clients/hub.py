@@ -1,5 +1,6 @@
 """The controller as the command line talks to it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from mlxhub.protocol.hub import (
     ActionResult,
     BulkAction,
     BulkResult,
+    HubEvent,
     HubStatus,
     ModelAction,
     ReloadResult,
@@ -28,6 +30,10 @@ STATUS_SECONDS = 5.0
 ACTION_SECONDS = 700.0
 # A reload is answered when its last model is ready: some 100 s for each that restarts, at worst.
 RELOAD_SECONDS = 7200.0
+
+# Three of its keepalives.
+SILENT_SECONDS = 30.0
+_DATA = "data: "
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
@@ -75,9 +81,9 @@ class HubClient:
             return False
         return True
 
-    def status(self) -> HubStatus:
-        """As it is now: the controller looks at every model before it answers."""
-        return self._call("GET", "/hub/status?fresh=1", HubStatus, STATUS_SECONDS)
+    def status(self, *, fresh: bool = True) -> HubStatus:
+        """`fresh`: the controller looks at every model before it answers; else it was a second or two ago."""
+        return self._call("GET", f"/hub/status?fresh={int(fresh)}", HubStatus, STATUS_SECONDS)
 
     def unlock_token(self) -> str:
         """For a browser: good once, and for a minute."""
@@ -88,11 +94,26 @@ class HubClient:
 
     def model_action(self, name: str, action: ModelAction) -> ActionResult:
         return self._call(
-            "POST", f"/hub/models/{quote(name, safe='')}/{action}", ActionResult, ACTION_SECONDS
+            "POST", f"/hub/models/{quote(name, safe='')}/{action}?wait=1", ActionResult, ACTION_SECONDS
         )
 
     def bulk(self, action: BulkAction) -> BulkResult:
-        return self._call("POST", f"/hub/{action}", BulkResult, ACTION_SECONDS)
+        return self._call("POST", f"/hub/{action}?wait=1", BulkResult, ACTION_SECONDS)
+
+    def events(self, after: str | None, *, follow: bool) -> Iterator[HubEvent]:
+        """Those after the one with this id, else all that are known; with `follow` as long as it says any."""
+        wanted = {"follow": str(follow).lower()} | ({} if after is None else {"after": after})
+        # A quiet hub says that it is there every ten seconds.
+        timeout = httpx.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            with self._client.stream("GET", "/hub/events", params=wanted, timeout=timeout) as response:
+                if response.status_code != 200:
+                    raise remote_error(response.status_code, response.read(), source="The controller")
+                for line in response.iter_lines():
+                    if line.startswith(_DATA):
+                        yield HubEvent.model_validate_json(line.removeprefix(_DATA))
+        except (httpx.TransportError, ValidationError) as error:
+            raise ControllerDown(self._url) from error
 
     def _call(self, method: str, path: str, answer: type[_Answer], seconds: float) -> _Answer:
         timeout = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
@@ -105,7 +126,7 @@ class HubClient:
                 response = self._client.post(path, json={}, timeout=timeout)
         except httpx.TransportError as error:
             if isinstance(error, httpx.ReadTimeout) and error.request.method != "GET":
-                raise StillUnderWay(path.rpartition("/")[2], seconds) from error
+                raise StillUnderWay(path.rpartition("/")[2].partition("?")[0], seconds) from error
             raise ControllerDown(self._url) from error
         if response.status_code != 200:
             raise remote_error(response.status_code, response.content, source="The controller")

@@ -18,20 +18,26 @@ from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.current_status import CurrentStatus
 from mlxhub.controller.dashboard.views import dashboard_routes
 from mlxhub.controller.dispatcher import SILENT_SECONDS, Dispatcher
+from mlxhub.controller.event_plugins import plugin_sinks
+from mlxhub.controller.events import EventLog, log_event
 from mlxhub.controller.forwarding import Forwarder
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
+from mlxhub.controller.operation_log import OperationLog
 from mlxhub.controller.operations import Operations
 from mlxhub.controller.repairs import INTERVAL_SECONDS as REPAIR_EVERY_SECONDS
 from mlxhub.controller.repairs import Repairs
+from mlxhub.controller.routes.events import event_routes
 from mlxhub.controller.routes.health import health_routes
 from mlxhub.controller.routes.hub import hub_routes
 from mlxhub.controller.routes.openai import openai_routes
+from mlxhub.controller.routes.operations import operation_routes
 from mlxhub.controller.routes.unlocking import unlocking_routes
 from mlxhub.controller.sessions import Sessions
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.files.keys import WorkerTrust
+from mlxhub.fleet.happenings import CONTROLLER_STARTED, CONTROLLER_STOPPING, Happening
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.workers import Workers
 from mlxhub.protocol.dialects import FOR_MODELS
@@ -48,6 +54,8 @@ class Controller:
     observer: Observer
     dispatcher: Dispatcher
     operations: Operations
+    operation_log: OperationLog
+    events: EventLog
     repairs: Repairs
 
     async def run(self) -> None:
@@ -56,6 +64,17 @@ class Controller:
             tasks.create_task(self.observer.run())
             tasks.create_task(self.dispatcher.watch())
             tasks.create_task(self.repairs.run())
+
+    def begin_drain(self) -> None:
+        """Answers that exist run on; nothing new is taken, and who follows events is told the last one."""
+        self.dispatcher.begin_drain()
+        self.events.emit(Happening(CONTROLLER_STOPPING, "The controller ends. Its models serve on."))
+        self.events.close()
+
+    def stop_waiting(self) -> None:
+        """The process ends: what launchd and workers are doing, they do without it."""
+        self.operations.cancel()
+        self.operation_log.cancel()
 
 
 def make_controller(
@@ -76,8 +95,10 @@ def make_controller(
     in_use = HubInUse(hub, warnings)
     trust = WorkerTrust(settings.keys)
     workers = Workers(trust)
-    observer = Observer(in_use, collaborators, workers, clock)
-    operations = Operations(in_use, observer, workers, collaborators, settings, tasks)
+    events = EventLog([log_event, *plugin_sinks()])
+    observer = Observer(in_use, collaborators, workers, events.emit, clock)
+    operations = Operations(in_use, observer, workers, collaborators, settings, tasks, events.emit)
+    operation_log = OperationLog(tasks, events.emit)
     dispatcher = Dispatcher(in_use, observer, operations, trust, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
@@ -86,6 +107,8 @@ def make_controller(
         routes=[
             *openai_routes(status),
             *hub_routes(status, observer.look_at_all, operations, shut_down),
+            *operation_routes(operations, operation_log),
+            *event_routes(events),
             *unlocking_routes(sessions),
             *health_routes(lambda: observer.has_seen_all),
             *dashboard_routes(lambda: in_use.value.config.enable_status_page),
@@ -102,9 +125,9 @@ def make_controller(
     )
     app = RequestIdMiddleware(UnexpectedErrors(guard))
     repairs = Repairs(in_use, observer, operations, clock, repair_every_seconds)
-    return Controller(
-        app=app, observer=observer, dispatcher=dispatcher, operations=operations, repairs=repairs
-    )
+    begun = f"The controller begins at http://{settings.host}:{settings.port} with {len(hub.models)} models."
+    events.emit(Happening(CONTROLLER_STARTED, begun))
+    return Controller(app, observer, dispatcher, operations, operation_log, events, repairs)
 
 
 def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:

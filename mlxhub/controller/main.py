@@ -50,7 +50,7 @@ def run_controller(settings: ControllerSettings, collaborators: Collaborators) -
     finally:
         if owner_socket is not None:
             settings.socket.unlink(missing_ok=True)
-    logger.info("The controller ended. Its models serve on.")
+    logger.info("The controller ended.")
     return 0
 
 
@@ -68,20 +68,14 @@ async def _serve(
             settings, first.hub, collaborators, tasks, stop.set, warnings=first.warnings
         )
         running = tasks.create_task(controller.run())
-        logger.info(
-            "The controller begins at http://{}:{} with {} models.",
-            settings.host,
-            settings.port,
-            len(first.hub.models),
-        )
         await serve(
             controller.app,
             sock,
-            begin_drain=controller.dispatcher.begin_drain,
+            begin_drain=controller.begin_drain,
             is_idle=lambda: controller.dispatcher.is_idle,
             end_rest=controller.dispatcher.end_leases,
             owner_socket=owner_socket,
             stop=stop,
         )
-        controller.operations.cancel()
+        controller.stop_waiting()
         running.cancel()

@@ -13,11 +13,10 @@ from loguru import logger
 
 from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.hub_in_use import HubInUse
-from mlxhub.core.lifecycle import ProcessState
 from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.happenings import Happening, happenings
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.observation import look
-from mlxhub.fleet.status import process_state
 from mlxhub.fleet.workers import Workers
 
 INTERVAL_SECONDS = 1.5
@@ -29,11 +28,14 @@ class Observer:
         hub: HubInUse,
         collaborators: Collaborators,
         workers: Workers,
+        emit: Callable[[Happening], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`emit` is told of what has changed."""
         self._hub = hub
         self._outside = collaborators
         self._workers = workers
+        self._emit = emit
         self._clock = clock
         self._facts: dict[str, ModelFacts] = {}
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -96,7 +98,8 @@ class Observer:
                 facts = self._unseen(model.name, last, error)
             if model.name in self._hub.value.models:
                 self._facts[model.name] = facts
-                _log_change(model.name, last, facts)
+                for happening in happenings(model.name, last, facts):
+                    self._emit(happening)
 
     def _unseen(self, name: str, last: ModelFacts | None, error: Exception) -> ModelFacts:
         """After a look that broke. What breaks each of them is logged once."""
@@ -107,18 +110,3 @@ class Observer:
             logger.exception('Unexpected error in a look at model "{}"', name)
         since = self._clock() if last.silent_since is None else last.silent_since
         return replace(last, silent_since=since, silence=silence)
-
-
-def _log_change(name: str, last: ModelFacts | None, facts: ModelFacts) -> None:
-    before = ProcessState.UNKNOWN if last is None else process_state(last)
-    now = process_state(facts)
-    was_pid = None if last is None else last.pid
-    if now is before and facts.pid == was_pid:
-        return
-    if last is None and not facts.silent:
-        logger.info('Model "{}": adopted its running process (pid {}).', name, facts.pid)
-    else:
-        ended = (
-            "" if facts.agent is None or facts.agent.last_exit is None else f", last {facts.agent.last_exit}"
-        )
-        logger.info('Model "{}": process {} (pid {}{}).', name, now.value, facts.pid, ended)

@@ -12,6 +12,8 @@ from mlxhub.protocol.hub import (
     HubStatus,
     ModelAction,
     OpenSession,
+    OperationList,
+    OperationView,
     ReloadResult,
     Unlocked,
     UnlockToken,
@@ -19,6 +21,8 @@ from mlxhub.protocol.hub import (
 from mlxhub.protocol.openapi import Operation, make_openapi
 from mlxhub.protocol.operations import MODEL_OPERATIONS
 
+# Without it the answer is how to find what has begun.
+_WAIT = {"wait": {"type": "boolean"}}
 _OPERATIONS = {
     ("GET", "/health"): Operation("Whether it is alive.", Health),
     ("GET", "/livez"): Operation("Whether it is alive.", Health),
@@ -33,13 +37,27 @@ _OPERATIONS = {
         HubStatus,
         query={"fresh": {"type": "boolean"}},
     ),
+    ("GET", "/hub/events"): Operation(
+        "What happens, as server-sent events: those after the one that `after` or Last-Event-ID names, and "
+        "then, unless `follow` is false, as they come.",
+        "text/event-stream",
+        query={"after": {"type": "string", "maxLength": 100}, "follow": {"type": "boolean"}},
+    ),
+    ("GET", "/hub/operations"): Operation("What was asked of the hub, the newest first.", OperationList),
+    ("GET", "/hub/operations/{id}"): Operation("One of these.", OperationView),
     ("POST", "/hub/reload"): Operation("Read hub.yaml again and apply what changed.", ReloadResult),
     ("POST", "/hub/shutdown"): Operation("End the controller; its models serve on.", ActionResult),
-    ("POST", "/hub/start-all"): Operation("Start the process of every model.", BulkResult),
-    ("POST", "/hub/stop-all"): Operation("Stop the process of every model.", BulkResult),
+    ("POST", "/hub/start-all"): Operation(
+        "Start the process of every model.", BulkResult, accepted=OperationView, query=_WAIT
+    ),
+    ("POST", "/hub/stop-all"): Operation(
+        "Stop the process of every model.", BulkResult, accepted=OperationView, query=_WAIT
+    ),
     ("POST", "/hub/models/{name}/{action}"): Operation(
-        "Act on one model; answered when it is done.",
+        "Act on one model.",
         ActionResult,
+        accepted=OperationView,
+        query=_WAIT,
         path={"action": {"enum": [*get_args(ModelAction)]}},
     ),
     ("GET", "/v1/models"): Operation("Every model. Loads nothing.", ModelList),

@@ -18,6 +18,7 @@ from mlxhub.core.observed import AgentState
 from mlxhub.core.repair import Repair
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.files.runs import make_new_beginning
+from mlxhub.fleet.happenings import RELOADED, Happening
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.processes import refuse_parked, start_process, stop_process
 from mlxhub.fleet.workers import Workers
@@ -39,13 +40,15 @@ class Operations:
         collaborators: Collaborators,
         settings: ControllerSettings,
         tasks: asyncio.TaskGroup,
+        emit: Callable[[Happening], None],
     ) -> None:
-        """`tasks` outlives requests: what they start goes on there when they leave."""
+        """`tasks` outlives requests: what they start goes on there when they leave. `emit`: of reloads."""
         self._hub = hub
         self._observer = observer
         self._workers = workers
         self._outside = collaborators
         self._settings = settings
+        self._emit = emit
         self._starts: SingleFlight[WorkerStatus] = SingleFlight(tasks)
         self._loads: SingleFlight[None] = SingleFlight(tasks)
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -56,6 +59,10 @@ class Operations:
         """The process ends: starts and loads are waited for no more."""
         self._starts.cancel()
         self._loads.cancel()
+
+    def name_of(self, name: str) -> str:
+        """The same, where there is such a model. Raises UnknownModel."""
+        return self._hub.value.named(name).name
 
     async def act(self, name: str, action: ModelAction) -> ActionResult:
         """Returns when it is done; raises UnknownModel or what went wrong."""
@@ -72,7 +79,6 @@ class Operations:
                 message = await self._load(name)
             case "unload":
                 message = await self._unload(name)
-        logger.info("{}", message)
         return ActionResult(name=name, ok=True, message=message)
 
     async def act_on_all(self, action: ModelAction) -> BulkResult:
@@ -147,6 +153,7 @@ class Operations:
             outcome = await asyncio.to_thread(self._outside.reconcile_workers, hub, rollout.during)
             rollout.finish([*(failure.name for failure in outcome.failed), *outcome.not_begun])
         await self._observer.look_at_all()
+        self._emit(Happening(RELOADED, _reload_message(outcome)))
         return _reload_result(outcome, agent_changed)
 
     def _own_agent_changed(self, hub: Hub) -> bool:
@@ -236,11 +243,6 @@ def _reload_result(outcome: ReloadOutcome, agent_changed: bool) -> ReloadResult:
         logger.error('Reload of model "{}" failed: {}', failure.name, failure.message)
     if outcome.not_begun:
         logger.error("Not begun after that: {}.", _listed(outcome.not_begun))
-    logger.info(
-        "hub.yaml reloaded: started {}, stopped {}, restarted {}, defined {}, unchanged {}.",
-        *map(_listed, (outcome.started, outcome.stopped, outcome.restarted, outcome.defined)),
-        len(outcome.unchanged),
-    )
     return ReloadResult(
         started=list(outcome.started),
         stopped=list(outcome.stopped),
@@ -250,6 +252,16 @@ def _reload_result(outcome: ReloadOutcome, agent_changed: bool) -> ReloadResult:
         failed=list(outcome.failed),
         not_begun=list(outcome.not_begun),
         warnings=warnings,
+    )
+
+
+def _reload_message(outcome: ReloadOutcome) -> str:
+    started, stopped, restarted, defined = map(
+        _listed, (outcome.started, outcome.stopped, outcome.restarted, outcome.defined)
+    )
+    return (
+        f"hub.yaml reloaded: started {started}, stopped {stopped}, restarted {restarted}, defined {defined}, "
+        f"unchanged {len(outcome.unchanged)}."
     )
 
 

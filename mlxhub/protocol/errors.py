@@ -34,6 +34,7 @@ class HttpError:
 
 _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     errors.ConfigError: HttpError(422, "invalid_request_error", "invalid_config"),
+    errors.UnknownOperation: HttpError(404, "invalid_request_error", "operation_not_found"),
     errors.UnknownModel: HttpError(404, "invalid_request_error", "model_not_found"),
     errors.ModelNotRunning: HttpError(503, "server_error", "model_not_running"),
     errors.ModelFailed: HttpError(503, "server_error", "model_failed"),

@@ -1,5 +1,6 @@
 """What the controller and `mlxhub status --json` say of a hub."""
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -100,6 +101,58 @@ class ReloadResult(BaseModel):
     failed: list[Failure] = []
     not_begun: list[str] = []
     warnings: list[str] = []
+
+
+class OperationState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class OperationView(BaseModel):
+    """Something that a person asked of the hub. `model` is null where it was asked of all.
+
+    Times are Unix seconds. `results`: of each model, once it has ended.
+    """
+
+    id: str
+    action: str
+    model: str | None
+    state: OperationState
+    started_at: float
+    ended_at: float | None = None
+    message: str | None = None
+    results: list[ActionResult] = []
+
+
+class OperationList(BaseModel):
+    """The newest first."""
+
+    operations: list[OperationView]
+
+
+# Told in the place of events that are not known any more.
+EVENTS_MISSED = "events.missed"
+
+
+class HubEvent(BaseModel):
+    """`sequence` counts from 1 in a controller's life, and `id` is unique. `at` in Unix seconds.
+
+    `model` is null where it is about the whole hub; `process`, `memory`, `pid` and `last_exit` are what was
+    known of it then. `operation`: the id of one.
+    """
+
+    id: str
+    sequence: int
+    at: float
+    kind: str
+    message: str
+    model: str | None = None
+    process: ProcessState | None = None
+    memory: ModelState | None = None
+    pid: int | None = None
+    last_exit: str | None = None
+    operation: str | None = None
 
 
 class UnlockToken(BaseModel):

@@ -38,15 +38,17 @@ _SCHEMES = {
 class Operation:
     """What is said of a route beside what its table says.
 
-    `answer` of 200 is a model, as JSON, or text of a media type. `asks`: the body, where it is more than an
-    object. `is_streamed`: where the request says so, the answer comes as events. `unable`: what 503 answers,
-    where that is no error. `error`: how its API writes errors, if not as all others do. `query` and `path`
-    are JSON Schemas by parameter; a parameter of the path of which nothing is said is any text.
+    `answer` of 200 is a model, as JSON, or text of a media type. `accepted`: what 202 answers, where nobody
+    waits for that. `asks`: the body, where it is more than an object. `is_streamed`: where the request says
+    so, the answer comes as events. `unable`: what 503 answers, where that is no error. `error`: how its API
+    writes errors, if not as all others do. `query` and `path` are JSON Schemas by parameter; a parameter of
+    the path of which nothing is said is any text.
     """
 
     summary: str
     answer: type[BaseModel] | str
     asks: type[BaseModel] | None = None
+    accepted: type[BaseModel] | None = None
     is_streamed: bool = False
     unable: type[BaseModel] | None = None
     error: type[BaseModel] | None = None
@@ -84,7 +86,7 @@ def _models(operations: list[Operation]) -> Iterator[_Used]:
     for operation in operations:
         if operation.asks is not None:
             yield operation.asks, "validation"
-        for answer in (operation.answer, operation.unable, operation.error):
+        for answer in (operation.answer, operation.accepted, operation.unable, operation.error):
             if isinstance(answer, type):
                 yield answer, "serialization"
 
@@ -114,6 +116,8 @@ def _parameters(route: Route, operation: Operation) -> Iterator[dict[str, Any]]:
 def _responses(route: Route, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     refused = _as_json("The request is refused.", ErrorEnvelope, schemas)
     said = {"200": _answer(operation, schemas)}
+    if operation.accepted is not None:
+        said["202"] = _as_json("It has begun.", operation.accepted, schemas)
     if route.need is not Need.NOTHING:
         challenge = {"WWW-Authenticate": {"required": True, "schema": {"const": "Bearer"}}}
         said["401"] = {**refused, "description": "It lacks the key.", "headers": challenge}

@@ -17,6 +17,11 @@ def typed_event(kind: str, payload: bytes) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + payload + b"\n\n"
 
 
+def identified_event(event_id: str, kind: str, payload: bytes) -> bytes:
+    """A client that comes back says the id of the last one it got, in `Last-Event-ID`."""
+    return b"id: " + event_id.encode() + b"\n" + typed_event(kind, payload)
+
+
 def error_event(error: MlxhubError) -> bytes:
     """How OpenAI's clients expect an error inside a stream."""
     return data_event(error_envelope(error).model_dump_json().encode())

@@ -38,6 +38,9 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("POST", "/hub/session"): Shown.NOTHING,
         ("POST", "/hub/unlock"): Shown.ADMIN,
         ("GET", "/hub/status"): Shown.ADMIN,
+        ("GET", "/hub/events"): Shown.ADMIN,
+        ("GET", "/hub/operations"): Shown.ADMIN,
+        ("GET", "/hub/operations/{id}"): Shown.ADMIN,
         ("POST", "/hub/reload"): Shown.ADMIN,
         ("POST", "/hub/shutdown"): Shown.ADMIN,
         ("POST", "/hub/start-all"): Shown.ADMIN,
@@ -72,7 +75,10 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
     },
 }
 _EXAMPLES = {
+    # It would go on for ever.
+    "/hub/events": "/hub/events?follow=0",
     "{name}": "demo",
+    "{id}": "op-0123456789abcdef",
     "{nonce}": "0123456789abcdef" * 2,
     "{action}": "stop",
     "{response_id}": "resp_0123456789abcdef",

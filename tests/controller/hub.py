@@ -67,7 +67,8 @@ class RunningHub:
         return self.hub.models[name].label
 
     async def post(self, path: str) -> httpx.Response:
-        return await self.client.post(path, json={})
+        """Answered when it is done."""
+        return await self.client.post(path, params={"wait": 1}, json={})
 
     async def chat(self, model: str, **more: object) -> httpx.Response:
         return await self.client.post("/v1/chat/completions", json={"model": model, **more})
@@ -207,7 +208,7 @@ async def running_hub(
             serve(
                 controller.app,
                 bind_socket("127.0.0.1", ports[0]),
-                begin_drain=controller.dispatcher.begin_drain,
+                begin_drain=controller.begin_drain,
                 is_idle=lambda: True,
                 owner_socket=bind_owner_socket(settings.socket),
                 limits=limits,
@@ -235,7 +236,7 @@ async def running_hub(
                 yield running
             finally:
                 stop.set()
-                controller.operations.cancel()
+                controller.stop_waiting()
                 background.cancel()
                 for worker in workers.values():
                     await worker.die()

@@ -14,6 +14,7 @@ from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
 from mlxhub.core.observed import AgentState
+from mlxhub.fleet.happenings import Happening
 from mlxhub.fleet.workers import Workers
 from tests.controller.hub import ALPHA, controller_settings, make_test_hub
 from tests.fakes.launchd import FakeLaunchd
@@ -61,11 +62,14 @@ async def moving_hub(directory: Path) -> AsyncIterator[Moving]:
     launchd.install(hubs[0].models["alpha"].label, hubs[0].models["alpha"].plist, "g1")
     outside = Collaborators(lambda: hubs[1], launchd, lambda *_: ReloadOutcome(), lambda _: "")
     workers = Workers(Trusting())
-    observer = Observer(in_use, outside, workers)
+    happened: list[Happening] = []
+    observer = Observer(in_use, outside, workers, happened.append)
     for worker in (old, new):
         await worker.open(PID)
     async with asyncio.TaskGroup() as tasks:
-        operations = Operations(in_use, observer, workers, outside, controller_settings(directory), tasks)
+        operations = Operations(
+            in_use, observer, workers, outside, controller_settings(directory), tasks, happened.append
+        )
         dispatcher = Dispatcher(in_use, observer, operations, Trusting())
         yield Moving(dispatcher, observer, launchd, old, new, move=lambda: in_use.replace(hubs[1]))
     for worker in (old, new):

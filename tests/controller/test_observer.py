@@ -34,7 +34,7 @@ async def test_a_look_that_breaks_leaves_its_model_silent_and_the_others_seen(tm
     ]
     hub = make_test_hub(tmp_path, *models)
     outside = Collaborators(lambda: hub, HalfBroken(), lambda *_: ReloadOutcome(), lambda _: "")
-    observer = Observer(HubInUse(hub), outside, Workers(Trusting()))
+    observer = Observer(HubInUse(hub), outside, Workers(Trusting()), lambda _: None)
     logged: list[str] = []
     sink = logger.add(lambda message: logged.append(str(message)), level="ERROR")
     observing = asyncio.create_task(observer.run())

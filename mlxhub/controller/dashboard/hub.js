@@ -255,7 +255,7 @@ async function act(name, button) {
   underWay.set(name, button.dataset.action);
   if (lastStatus) showStatus(lastStatus);
   try {
-    const result = await post(`/hub/models/${encodeURIComponent(name)}/${button.dataset.action}`);
+    const result = await post(`/hub/models/${encodeURIComponent(name)}/${button.dataset.action}?wait=1`);
     showBanner(element("flash"), "ok", result.message);
   } catch (error) {
     showBanner(element("flash"), "error", error.message);
@@ -270,7 +270,7 @@ async function actOnHub(button) {
   button.setAttribute("aria-disabled", "true");
   showBanner(element("flash"), "info", `${button.textContent} …`);
   try {
-    const result = await post(`/hub/${button.dataset.hubAction}`);
+    const result = await post(`/hub/${button.dataset.hubAction}?wait=1`);
     showBanner(element("flash"), toneOf(result), summary(result));
   } catch (error) {
     showBanner(element("flash"), "error", error.message);

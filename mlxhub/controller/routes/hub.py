@@ -1,4 +1,4 @@
-"""`/hub/*`: what the hub is, and what a person may do with it."""
+"""The hub as a whole: how it is, reading hub.yaml again, and the end of the controller."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,16 +8,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlxhub.controller.operations import Operations
-from mlxhub.protocol.hub import ActionResult, HubStatus, ModelAction
+from mlxhub.protocol.hub import ActionResult, HubStatus
 from mlxhub.web.responses import model_response
 
 
 class _Shown(BaseModel):
     fresh: bool = False
-
-
-class _Asked(BaseModel):
-    action: ModelAction
 
 
 def hub_routes(
@@ -37,16 +33,6 @@ def hub_routes(
     async def reload(_request: Request) -> Response:
         return model_response(await operations.reload())
 
-    async def act(request: Request) -> Response:
-        asked = _Asked.model_validate(request.path_params)
-        return model_response(await operations.act(request.path_params["name"], asked.action))
-
-    async def start_all(_request: Request) -> Response:
-        return model_response(await operations.act_on_all("start"))
-
-    async def stop_all(_request: Request) -> Response:
-        return model_response(await operations.act_on_all("stop"))
-
     async def shutdown(_request: Request) -> Response:
         shut_down()
         said = "The controller ends. Its models serve on."
@@ -55,8 +41,5 @@ def hub_routes(
     return [
         Route("/hub/status", show_status),
         Route("/hub/reload", reload, methods=["POST"]),
-        Route("/hub/models/{name}/{action}", act, methods=["POST"]),
-        Route("/hub/start-all", start_all, methods=["POST"]),
-        Route("/hub/stop-all", stop_all, methods=["POST"]),
         Route("/hub/shutdown", shutdown, methods=["POST"]),
     ]
