@@ -8,6 +8,6 @@ from mlxhub.worker.watchdog import watch_engine
 from tests.worker.launch import main
 
 if __name__ == "__main__":
-    model_service.watch_engine = partial(watch_engine, wedged_seconds=0.5, look_seconds=0.1)
+    model_service.watch_engine = partial(watch_engine, wedged_seconds=2.0, look_seconds=0.1)
     model_service.ENGINE_STOP_SECONDS = 0.5
     sys.exit(main())
