@@ -225,6 +225,15 @@ def test_who_is_refused_again_and_again_is_told_the_workers_reason_and_the_next_
     assert hub.ask("a", 2) == [Load("a", 4)]
 
 
+def test_a_refusal_that_nobody_waited_for_is_no_attempt_of_who_comes_next() -> None:
+    hub = Hub({"a": UNLOADED})
+    (load,) = hub.ask("a", 1)
+    hub.cancel(1)
+    hub.now += 1
+    hub.finish(load, Refused(REFUSAL))
+    assert hub.ask("a", 2) == [Load("a", 2)]
+
+
 def test_memory_that_the_worker_lacks_is_made_free_once() -> None:
     seen = {"a": {**UNLOADED, "reserved_bytes": 50}, "b": {**READY, "reserved_bytes": 30}}
     hub = Hub(seen, limit=100)
