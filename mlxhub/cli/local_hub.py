@@ -8,11 +8,18 @@ from mlxhub.clients.hub import HubAddress
 from mlxhub.core.access import base_url
 from mlxhub.core.agents import RenderedAgent, controller_label, render_hub
 from mlxhub.core.agents import controller_address as address_in
-from mlxhub.core.config import HubConfig, parse_config
+from mlxhub.core.config import HubConfig
 from mlxhub.core.paths import Paths
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.files.generations import Generation, read_history
-from mlxhub.files.hub_yaml import known_ports, missing_models, promised_ports, read_hub_text
+from mlxhub.files.hub_yaml import (
+    known_ports,
+    missing_models,
+    parse_hub_text,
+    promised_ports,
+    read_hub_text,
+    read_hub_yaml,
+)
 from mlxhub.files.keys import WorkerTrust, current_key
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.fleet.hub import Hub, make_hub
@@ -82,10 +89,10 @@ def open_hub_in_force(machine: Machine) -> LocalHub:
 def config_in_force(machine: Machine) -> tuple[HubConfig, tuple[Fault, ...]]:
     """As open_hub_in_force, for who needs nothing that follows from hub.yaml: no ports, no agents."""
     try:
-        return parse_config(read_hub_text(machine.paths.config), source=str(machine.paths.config)), ()
+        return read_hub_yaml(machine.paths.config), ()
     except ConfigError as error:
         applied = _last_applied(machine, error)
-        return parse_config(applied.hub_yaml, source=str(machine.paths.config)), error.faults
+        return parse_hub_text(applied.hub_yaml, machine.paths.config), error.faults
 
 
 def _last_applied(machine: Machine, error: ConfigError) -> Generation:
@@ -98,7 +105,7 @@ def _last_applied(machine: Machine, error: ConfigError) -> Generation:
 
 def hub_of(text: str, machine: Machine, *, promise: bool = False) -> LocalHub:
     """The hub that such a hub.yaml describes. Raises ConfigError."""
-    config = parse_config(text, source=str(machine.paths.config))
+    config = parse_hub_text(text, machine.paths.config)
     paths = machine.paths.with_logs(config.log_path, machine.home)
     ports = promised_ports(config, paths) if promise else known_ports(config, paths)
     agents = render_hub(config, ports, paths, machine.runtime)

@@ -15,6 +15,7 @@ from mlxhub.cli.plan import plan_hub
 from mlxhub.core.config import parse_config
 from mlxhub.errors import ConfigError, MlxhubError
 from mlxhub.files.generations import Generation, History, read_history, return_to
+from mlxhub.files.machine import is_testing
 from mlxhub.files.replaced import free_name
 from mlxhub.files.state import write_atomically
 
@@ -116,7 +117,7 @@ def _show(history: History, *, as_json: bool) -> None:
 def _models(generation: Generation) -> list[str]:
     """An older one may say what this version does not know."""
     try:
-        return [model.name for model in parse_config(generation.hub_yaml).models]
+        return [model.name for model in parse_config(generation.hub_yaml, testing=is_testing()).models]
     except ConfigError:
         return []
 

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.core.agents import BY_HAND
-from mlxhub.core.config import LogLevel, WorkerSettings
+from mlxhub.core.config import LogLevel, Reading, WorkerSettings
 from mlxhub.core.paths import RunFiles, model_location
 from mlxhub.core.restarts import CONTROLLER, misunderstood_reason
 from mlxhub.errors import StateUnwritable
-from mlxhub.files.machine import this_machine
+from mlxhub.files.machine import is_testing, this_machine
 from mlxhub.files.recorded_run import EXIT_PARKED, Ending, run_recorded
 from mlxhub.files.runs import NOTE_VARIABLE, keep_down
 
@@ -76,7 +76,7 @@ def worker(
         raise click.UsageError("Give either --model-path and --port, or --settings.")
     try:
         if settings is not None:
-            chosen = WorkerSettings.model_validate_json(settings)
+            chosen = WorkerSettings.model_validate_json(settings, context=Reading(is_testing()))
         else:
             location = model_location(str(model_path), home=Path.home(), base=Path.cwd())
             chosen = WorkerSettings.model_validate(

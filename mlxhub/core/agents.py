@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from mlxhub.core.config import WORKER_INFIX, HubConfig, ModelConfig, RunRecords, WorkerSettings
+from mlxhub.core.config import WORKER_INFIX, HubConfig, ModelConfig, Reading, RunRecords, WorkerSettings
 from mlxhub.core.lifecycle import STOP_SECONDS
 from mlxhub.core.paths import Paths, file_location, model_location
 
@@ -132,7 +132,9 @@ def worker_settings(
                 runs=str(paths.runs(model.name)),
                 parked=str(paths.parked(model.name)),
             ),
-        }
+        },
+        # It was read before, and what it may name was decided there.
+        context=Reading(testing=True),
     )
 
 

@@ -11,6 +11,7 @@ from mlxhub.core.differences import port_of
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
 from mlxhub.errors import ConfigError, Fault
+from mlxhub.files.machine import is_testing
 from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import is_free
 from mlxhub.files.probes import are_directories
@@ -31,7 +32,12 @@ _PORTS = TypeAdapter(Annotated[dict[str, Port], AfterValidator(_each_once)])
 
 def read_hub_yaml(path: Path) -> HubConfig:
     """Raises ConfigError, also where there is no file."""
-    return parse_config(read_hub_text(path), source=str(path))
+    return parse_hub_text(read_hub_text(path), path)
+
+
+def parse_hub_text(text: str, path: Path) -> HubConfig:
+    """What stands, or would stand, in this hub.yaml. Raises ConfigError."""
+    return parse_config(text, source=str(path), testing=is_testing())
 
 
 def read_hub_text(path: Path) -> str:

@@ -18,11 +18,14 @@ LAUNCHCTL_VARIABLE = "MLXHUB_LAUNCHCTL"
 SUPERVISOR_STATE_VARIABLE = "MLXHUB_LAUNCHD_STATE"
 # Draws, for tests, what nobody knows of launchd for sure; 0 is the most reported behaviour.
 SUPERVISOR_SEED_VARIABLE = "MLXHUB_LAUNCHD_SEED"
+# 1: hub.yaml may name the engine of tests. An install hands it on to the agents, as it does HOME_VARIABLE.
+TESTING_VARIABLE = "MLXHUB_TESTING"
 
 # An agent sees nothing of the shell that installed it, but these, if they were set.
 _INHERITED = (
     HOME_VARIABLE,
     LAUNCHCTL_VARIABLE,
+    TESTING_VARIABLE,
     "HF_HOME",
     "HF_HUB_CACHE",
     "XDG_CONFIG_HOME",
@@ -85,6 +88,11 @@ def this_machine(config: Path | None = None) -> Machine:
         refuses_root=is_mac,
         is_mac=is_mac,
     )
+
+
+def is_testing() -> bool:
+    """Whether whoever started this process said so."""
+    return os.environ.get(TESTING_VARIABLE) == "1"
 
 
 def _paths(is_mac: bool, home: Path, environ: Mapping[str, str]) -> Paths:

@@ -10,6 +10,7 @@ from mlxhub.errors import PortHeld
 from mlxhub.files.recorded_run import Ending
 from mlxhub.web.server import bind_socket, run, serve
 from mlxhub.worker.app import HOST, build_app
+from mlxhub.worker.engines.engine import Engine
 from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from mlxhub.worker.model_service import ModelService
@@ -46,7 +47,27 @@ def serve_model(settings: WorkerSettings, generation: str) -> Ending:
     return Ending(code, service.broken, cleanly=service.stopped_cleanly)
 
 
-def _engine(settings: WorkerSettings) -> TextEngine:
+def _engine(settings: WorkerSettings) -> Engine:
+    match settings.model_type:
+        case "lm":
+            return _text_engine(settings)
+        case "echo":
+            from mlxhub.worker.engines.echo import (  # noqa: PLC0415 - no real model pays for it
+                EchoEngine,
+                EchoEngineOptions,
+            )
+
+            return EchoEngine(
+                EchoEngineOptions(
+                    name=settings.name,
+                    model_path=settings.model_path,
+                    max_concurrency=settings.max_concurrency,
+                    context_length=settings.context_length,
+                )
+            )
+
+
+def _text_engine(settings: WorkerSettings) -> TextEngine:
     return TextEngine(
         TextEngineOptions(
             name=settings.name,

@@ -1,5 +1,7 @@
 """hub.yaml: what is right is read, and everything wrong is said with its line."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,21 @@ def test_defaults_are_filled_in() -> None:
     assert (hub.host, hub.port, hub.model_starting_port) == ("127.0.0.1", 8000, 47850)
     assert hub.models[0].default is True
     assert hub.models[0].auto_unload_minutes == 30
+
+
+ECHO = "models:\n  - {name: m, model_path: 'echo:', model_type: echo}\n"
+
+
+def test_the_engine_of_tests_is_as_unknown_as_any_other_type() -> None:
+    assert faults_of(ECHO) == ["hub.yaml:2: model_type of model \"m\": input should be 'lm' (it is 'echo')."]
+    assert faults_of(ECHO.replace("type: echo", "type: ecco"))[0].endswith("should be 'lm' (it is 'ecco').")
+    assert "echo" not in json.dumps(HubConfig.model_json_schema())
+
+
+def test_where_something_is_tested_an_echo_may_be_named() -> None:
+    assert parse_config(ECHO, testing=True).models[0].model_type == "echo"
+    with pytest.raises(ConfigError, match=r"input should be 'lm' \(it is 'ecco'\)"):
+        parse_config(ECHO.replace("type: echo", "type: ecco"), testing=True)
 
 
 def test_a_model_is_found_by_name_and_by_alias() -> None:

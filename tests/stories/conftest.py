@@ -26,17 +26,21 @@ COMMAND_SECONDS = 120
 class LiveHub:
     """`prefix` begins every label: on a Mac these agents live beside the user's own.
 
-    `first_port` is for models that name none, away from those of other hubs on this machine.
+    `first_port` is for models that name none, away from those of other hubs on this machine. `testing`: its
+    models may be echoes (docs/development.md).
     """
 
     home: Path
     port: int
     first_port: int
     prefix: str
+    testing: bool = False
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLXHUB_")}
         environment |= {"MLXHUB_HOME": str(self.home), "MLXHUB_LAUNCHD_SEED": SEED, "NO_COLOR": "1"}
+        if self.testing:
+            environment["MLXHUB_TESTING"] = "1"
         return subprocess.run(
             [sys.executable, "-m", "mlxhub", *arguments],
             env=environment,

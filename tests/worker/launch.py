@@ -3,9 +3,15 @@
 import os
 import sys
 
-from mlxhub.core.config import WorkerSettings
+from mlxhub.core.config import Reading, WorkerSettings
 from mlxhub.worker.main import run_worker
 
-if __name__ == "__main__":
+
+def main() -> int:
     os.umask(0o077)
-    sys.exit(run_worker(WorkerSettings.model_validate_json(sys.argv[1]), "test"))
+    settings = WorkerSettings.model_validate_json(sys.argv[1], context=Reading(testing=True))
+    return run_worker(settings, "test")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,6 +20,7 @@ from mlxhub.protocol.worker import WorkerStatus
 from tests.eventually import eventually
 
 LAUNCH = Path(__file__).parent / "launch.py"
+LAUNCH_IMPATIENT = Path(__file__).parent / "launch_impatient.py"
 T = TypeVar("T")
 
 
@@ -75,11 +76,11 @@ RunWorker = Callable[..., AbstractContextManager[Worker]]
 
 
 @contextmanager
-def running_worker(**settings: Any) -> Iterator[Worker]:
+def running_worker(launch: Path = LAUNCH, **settings: Any) -> Iterator[Worker]:
     port = free_port()
     wanted = {"name": "m", "port": port, **settings}
     process = subprocess.Popen(
-        [sys.executable, str(LAUNCH), json.dumps(wanted)], text=True, stderr=subprocess.PIPE
+        [sys.executable, str(launch), json.dumps(wanted)], text=True, stderr=subprocess.PIPE
     )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -78,8 +78,10 @@ def gather(
     trust = WorkerTrust(read.paths.keys)
     answers = _ask_all(models if said.fault is None else [], launchd, trust, ask_controller)
     files = read_agent_files(labels, read.paths, records)
-    named = {model.name: _named(model, machine) for model in models}
-    seen = _refuse(models, _look_at_checkpoints(named, machine))
+    # The engine of tests has nothing on disk.
+    on_disk = [model for model in models if model.config.model_type == "lm"]
+    named = {model.name: _named(model, machine) for model in on_disk}
+    seen = _refuse(on_disk, _look_at_checkpoints(named, machine))
     return Found(
         machine=machine,
         paths=read.paths,
