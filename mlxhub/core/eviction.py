@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from mlxhub.core.commands import GroupFull, NoMemory
-from mlxhub.core.limits import GroupRules, Rules
+from mlxhub.core.rules import GroupRules, Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ from mlxhub.core.commands import (
 )
 from mlxhub.core.eviction import Evict, Fits, FitsLater, Replace, Resident, make_room
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.core.limits import Rules
+from mlxhub.core.rules import Rules
 from mlxhub.core.slot import Slot
 
 # A worker that refuses so many loads in a row knows of something that nobody here can mend.

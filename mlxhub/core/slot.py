@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mlxhub.core.commands import Done, Failed, Load, Outcome, Refused, Start, Ticket, Unload, Work
 from mlxhub.core.eviction import Newcomer, Resident
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.core.limits import ModelRules
+from mlxhub.core.rules import ModelRules
 from mlxhub.errors import MlxhubError
 
 # Of the leases that ended since the last look; more than that between two looks count as other clients'.

@@ -13,7 +13,7 @@ from mlxhub.core.commands import (
     Unload,
 )
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.core.limits import GroupRules, ModelRules, Rules
+from mlxhub.core.rules import GroupRules, ModelRules, Rules
 from mlxhub.core.scheduler import Scheduler
 from mlxhub.core.slot import SlotFacts
 from mlxhub.errors import LoadFailed

@@ -18,7 +18,7 @@ from mlxhub.core.commands import (
     Work,
 )
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.core.limits import Rules
+from mlxhub.core.rules import Rules
 from mlxhub.core.scheduler import Scheduler
 from mlxhub.core.slot import SlotFacts
 from mlxhub.errors import LoadFailed, ModelBusy, WorkerSilent

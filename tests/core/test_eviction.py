@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mlxhub.core.commands import GroupFull, NoMemory
 from mlxhub.core.eviction import Evict, Fits, FitsLater, Newcomer, Replace, Resident, make_room
-from mlxhub.core.limits import GroupRules, Rules
+from mlxhub.core.rules import GroupRules, Rules
 
 NOW = 1000.0
 

@@ -11,7 +11,7 @@ from mlxhub.core.commands import (
     Ticket,
     TimedOut,
 )
-from mlxhub.core.limits import ModelRules, Rules
+from mlxhub.core.rules import ModelRules, Rules
 from mlxhub.core.scheduler import Scheduler
 from mlxhub.core.slot import SlotFacts
 from mlxhub.errors import LoadFailed, ModelFailed

@@ -18,7 +18,7 @@ from mlxhub.core.commands import (
     Start,
     Unload,
 )
-from mlxhub.core.limits import GroupRules, ModelRules, Rules
+from mlxhub.core.rules import GroupRules, ModelRules, Rules
 from mlxhub.errors import ModelBusy, WorkerSilent
 from tests.core.scheduled_hub import DOWN, LOADING, READY, REFUSAL, UNLOADED, UNLOADING, Hub, in_group
 

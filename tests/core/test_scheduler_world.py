@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from mlxhub.core.commands import Reject, Ticket, TimedOut
 from mlxhub.core.lifecycle import ModelState
-from mlxhub.core.limits import GroupRules, ModelRules, Rules
+from mlxhub.core.rules import GroupRules, ModelRules, Rules
 from tests.core.scheduler_world import World
 
 MODELS = ("a", "b", "c")
