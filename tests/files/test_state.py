@@ -9,7 +9,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from mlxhub.errors import LockTimeout, StateUnreadable
-from mlxhub.files.state import hold_lock, read_state, write_atomically, write_state
+from mlxhub.files.locks import hold_lock
+from mlxhub.files.state import read_state, write_atomically, write_state
 
 NUMBERS = TypeAdapter(dict[str, int])
 
@@ -63,7 +64,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     code = f"""
 import time
 from pathlib import Path
-from mlxhub.files.state import hold_lock
+from mlxhub.files.locks import hold_lock
 with hold_lock(Path({str(tmp_path / "lock")!r})):
     print("held", flush=True)
     time.sleep(60)

@@ -9,6 +9,7 @@ from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.core.observed import AgentState, PortHolder
 from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.holdings import NOTHING_HELD
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.status import Clocks, hub_status, model_view
 from mlxhub.protocol.hub import ControllerView
@@ -153,7 +154,7 @@ def test_while_launchd_is_silent_what_runs_is_unknown_unless_the_worker_answers(
 
 def test_counts_and_warnings() -> None:
     older = replace(ANSWERED, agent=replace(AGENT, generation="g0"), launchd_error="no answer.")
-    status = hub_status(HUB, {"alpha": older}, CONTROLLER, NOW)
+    status = hub_status(HUB, {"alpha": older}, CONTROLLER, NOW, NOTHING_HELD)
     assert (status.counts.models, status.counts.running, status.counts.loaded) == (1, 1, 1)
     assert status.warnings == [
         "launchd does not answer, process states are not known for sure: no answer.",
@@ -164,7 +165,7 @@ def test_counts_and_warnings() -> None:
 def test_a_model_that_may_run_code_of_its_own_is_named() -> None:
     trusted = replace(ALPHA, config=ALPHA.config.model_copy(update={"trust_remote_code": True}))
     hub = replace(HUB, models={"alpha": trusted})
-    status = hub_status(hub, {}, CONTROLLER, NOW)
+    status = hub_status(hub, {}, CONTROLLER, NOW, NOTHING_HELD)
     assert [view.trust_remote_code for view in status.models] == [True]
     assert status.warnings == [
         'Model "alpha" may run code that its authors wrote, as you: hub.yaml says trust_remote_code: true.'

@@ -8,8 +8,8 @@ import pytest
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Change
 from mlxhub.errors import LockTimeout, NoSession, PlanRefused
+from mlxhub.files.locks import hold_lock
 from mlxhub.files.manifest import installed_agents, written_files
-from mlxhub.files.state import hold_lock
 from mlxhub.launchd.carry_out import Applied
 from mlxhub.launchd.reconcile import find_plan
 from tests.fakes.launchd import FakeLaunchd

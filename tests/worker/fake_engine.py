@@ -3,6 +3,7 @@
 import threading
 import time
 
+from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import LoadFailed, MlxhubError
 from mlxhub.worker.engines.engine import (
     Delta,
@@ -27,6 +28,7 @@ class FakeEngine:
         self.may_load.set()
         self.load_error: str | None = None
         self.loads = 0
+        self.weights_bytes = 1_000_000
         self.loaded = False
         self.break_step: Exception | None = None
         self.may_prepare = threading.Event()
@@ -40,6 +42,9 @@ class FakeEngine:
         self.places = places
         self._waiting: dict[int, PreparedRequest] = {}
         self._rows: dict[int, int] = {}
+
+    def measure(self) -> MemoryNeed:
+        return MemoryNeed(self.weights_bytes, row_bytes=0, rows=1, context_tokens=100, kept_bytes=0)
 
     def load(self) -> LoadedModel:
         self.loads += 1
