@@ -38,14 +38,18 @@ class _Kind(StrEnum):
     NONE = "none"
 
 
-def kv_values(config: Config, tokens: int) -> int:
-    """Numbers that a request with so many tokens leaves in memory. Unknown layers are taken for full ones."""
+def kv_values(config: Config, tokens: int, step: int) -> int:
+    """Numbers that a request with so many tokens, read `step` at a time, leaves in memory.
+
+    Layers of unknown kinds are taken for those that attend to everything.
+    """
     text = _text_part(config)
     layers = _number(text, _LAYERS)
     if not layers:
         return UNKNOWN_VALUES_PER_TOKEN * tokens
     shape = _shape(text)
-    window = min(_number(text, _WINDOWS) or tokens, tokens)
+    # What is read goes in whole before what left the window goes out.
+    window = min((_number(text, _WINDOWS) or tokens) + step, tokens)
     tokens_of = {_Kind.FULL: tokens, _Kind.WINDOW: window, _Kind.RECURRENT: 0, _Kind.NONE: 0}
     kinds = _kinds(text, layers)
     recurrent = sum(kind is _Kind.RECURRENT for kind in kinds) * RECURRENT_VALUES_PER_WIDTH * shape.width

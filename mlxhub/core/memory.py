@@ -7,8 +7,8 @@ from mlxhub.core.document import Value
 from mlxhub.core.kv_layers import kv_values
 from mlxhub.errors import size_text
 
-# A worker with its libraries, and what MLX computes with between two steps.
-PROCESS_BYTES = 400_000_000
+# A worker with its libraries (100 MB, measured on Linux), and what MLX computes with in a step.
+PROCESS_BYTES = 250_000_000
 # Most requests are far shorter than what models can hold: what nobody asked for is not reserved.
 UNSAID_CONTEXT = 4096
 _CONTEXT_KEYS = (
@@ -45,6 +45,7 @@ class Use:
 
     context_length: int | None
     max_concurrency: int
+    prefill_step: int
     kv_bits: int | None
     slow_halves: bool
     kept_entries: int
@@ -125,4 +126,4 @@ def _row_bytes(model: Checkpoint, use: Use, tokens: int, kv_bits: int | None) ->
     """What is kept has the type that is computed in, unless `kv_bits` says otherwise."""
     plain = 32 if use.slow_halves and not is_quantised(model.config) else 16
     bits = plain if kv_bits is None else kv_bits + _BITS_OF_SCALES
-    return kv_values(model.config, tokens) * bits // 8
+    return kv_values(model.config, tokens, use.prefill_step) * bits // 8

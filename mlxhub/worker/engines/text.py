@@ -100,6 +100,7 @@ class TextEngine:
         use = Use(
             context_length=options.context_length,
             max_concurrency=options.max_concurrency,
+            prefill_step=options.prefill.alone,
             kv_bits=options.kv_bits,
             slow_halves=has_slow_halves(),
             kept_entries=options.kept_prompts,
