@@ -65,7 +65,11 @@ def make_limits(config: HubConfig, total_bytes: int) -> HubLimits:
     return HubLimits(
         memory_bytes=parse_ceiling(config.memory_limit, total_bytes),
         groups=tuple(GroupLimit(group.name, group.max_loaded) for group in config.groups),
-        models={model.name: _model_limit(model, groups) for model in config.models},
+        models={
+            model.name: limit
+            for model in config.models
+            if (limit := _model_limit(model, groups)) != _UNLIMITED
+        },
     )
 
 

@@ -12,10 +12,10 @@ from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import ObservedAgent, Plan, make_plan
 from mlxhub.core.restarts import CONTROLLER
-from mlxhub.errors import PlanRefused
+from mlxhub.errors import PlanRefused, StateUnreadable
 from mlxhub.files.generations import read_history
 from mlxhub.files.launcher import ROLES, install_launchers, remove_launchers, strange_launchers
-from mlxhub.files.limits import write_limits
+from mlxhub.files.limits import read_limits, write_limits
 from mlxhub.files.locks import hold_lock
 from mlxhub.files.manifest import (
     WrittenFile,
@@ -67,7 +67,7 @@ def reconcile(
     if launchd is not None:
         launchd.require_session()
     with hold_lock(paths.lock):
-        plan = find_plan(desired, owns=owns, paths=paths, launchd=launchd, force=force)
+        plan = find_plan(desired, owns=owns, paths=paths, launchd=launchd, limits=limits, force=force)
         if plan.refusals:
             raise PlanRefused(plan.refusals)
         copies = [keep_copy(paths, path) for path in (strange_launchers(paths) if desired else [])]
@@ -99,6 +99,7 @@ def find_plan(
     owns: Callable[[str], bool],
     paths: Paths,
     launchd: Launchd | None,
+    limits: HubLimits | None = None,
     force: bool = False,
 ) -> Plan:
     """What `reconcile` would do; changes nothing. Raises NoSession."""
@@ -111,7 +112,16 @@ def find_plan(
     return replace(
         make_plan(desired, observed, force=force, proven=proven),
         in_the_way={path.name: f"{path} is not as mlxhub wrote it." for path in strange},
+        new_limits=limits is not None and limits != _limits_in_force(paths),
     )
+
+
+def _limits_in_force(paths: Paths) -> HubLimits | None:
+    """None where nobody can tell: then they are written anew."""
+    try:
+        return read_limits(paths.limits) if paths.limits.exists() else None
+    except StateUnreadable:
+        return None
 
 
 def observe(
