@@ -112,16 +112,16 @@ def find_plan(
     return replace(
         make_plan(desired, observed, force=force, proven=proven),
         in_the_way={path.name: f"{path} is not as mlxhub wrote it." for path in strange},
-        new_limits=limits is not None and limits != _limits_in_force(paths),
+        new_limits=limits is not None and _are_others_in_force(limits, paths),
     )
 
 
-def _limits_in_force(paths: Paths) -> HubLimits | None:
-    """None where nobody can tell: then they are written anew."""
+def _are_others_in_force(limits: HubLimits, paths: Paths) -> bool:
+    """Before the first install there are none that could change; damaged ones are written anew."""
     try:
-        return read_limits(paths.limits) if paths.limits.exists() else None
+        return paths.limits.exists() and read_limits(paths.limits) != limits
     except StateUnreadable:
-        return None
+        return True
 
 
 def observe(
