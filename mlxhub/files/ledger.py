@@ -39,11 +39,16 @@ class Ledger:
         """A place for this model, with nothing reserved yet. Raises what `judge` does, and LoadNotBegun."""
         with self._passing():
             judge([holder for holder in self._held() if holder.name != name])
-            descriptor = try_lock(self._entries / name)
+            path = self._entries / name
+            descriptor = try_lock(path)
             if descriptor is None:
                 raise LoadNotBegun(name, "another process of it, on its way out, has it in memory.")
-            entry = Entry(self, name, descriptor)
-            entry.write(0)
+            entry = Entry(self, path, descriptor)
+            try:
+                entry.write(0)
+            except StateUnwritable:
+                entry.give_back()
+                raise
             return entry
 
     def reserve(self, entry: "Entry", size: int, judge: Judge) -> None:
@@ -73,10 +78,11 @@ class Ledger:
 class Entry:
     """A model's place in memory, as its worker holds it."""
 
-    def __init__(self, ledger: Ledger, name: str, descriptor: int) -> None:
-        self.name = name
+    def __init__(self, ledger: Ledger, path: Path, descriptor: int) -> None:
+        self.name = path.name
         self.reserved_bytes = 0
         self._ledger = ledger
+        self._path = path
         self._descriptor = descriptor
 
     def reserve(self, size: int, judge: Judge) -> None:
@@ -89,7 +95,7 @@ class Entry:
             os.pwrite(self._descriptor, content, 0)
             os.ftruncate(self._descriptor, len(content))
         except OSError as error:
-            raise StateUnwritable(self.name, error.strerror or str(error)) from error
+            raise StateUnwritable(str(self._path), error.strerror or str(error)) from error
         self.reserved_bytes = size
 
     def give_back(self) -> None:

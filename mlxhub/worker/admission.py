@@ -32,8 +32,11 @@ class Admission:
         self._ledger = None if places is None else Ledger(Path(places.locks))
         self._clock = clock
         self._entry: Entry | None = None
+        self._turn: int | None = None
         self._abandoned = False
         self.is_waiting = False
+        # What a child that is only forked has of a lock would hold it for as long as that child lives.
+        os.register_at_fork(after_in_child=self._let_go)
 
     @property
     def has_seat(self) -> bool:
@@ -51,33 +54,43 @@ class Admission:
     @asynccontextmanager
     async def turn(self, need: MemoryNeed) -> AsyncIterator[None]:
         """Inside it nobody else loads, and the memory is reserved, until `give_back`. Raises LoadRefused."""
+        self._refuse_abandoned()
         if self._ledger is None or self._entry is None:
             yield
             return
-        descriptor = await self._pass_turnstile(self._ledger)
+        self._turn = await self._pass_turnstile(self._ledger)
         try:
             await asyncio.to_thread(self._reserve, self._entry, need)
             yield
         finally:
-            os.close(descriptor)
+            self._end_turn()
 
     def abandon(self) -> None:
-        """Who waits for its turn waits no longer: LoadNotBegun."""
-        self._abandoned = self.is_waiting
+        """A load whose turn has not come begins no more: LoadNotBegun."""
+        self._abandoned = True
 
     def give_back(self) -> None:
         """After the unload, or a load that did not come to its end. A second time changes nothing."""
+        self._abandoned = False
         entry, self._entry = self._entry, None
         if entry is not None:
             entry.give_back()
 
+    def _let_go(self) -> None:
+        self.give_back()
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            os.close(turn)
+
     async def _pass_turnstile(self, ledger: Ledger) -> int:
         deadline = self._clock() + TURN_SECONDS
-        self.is_waiting, self._abandoned = True, False
+        self.is_waiting = True
         try:
             while (descriptor := await asyncio.to_thread(ledger.try_turnstile)) is None:
-                if self._abandoned:
-                    raise LoadNotBegun(self._name, "it was unloaded before its turn to be loaded came.")
+                self._refuse_abandoned()
                 if self._clock() >= deadline:
                     raise LoadNotBegun(
                         self._name, f"other models have been loading for over {TURN_SECONDS:g} s."
@@ -86,6 +99,10 @@ class Admission:
         finally:
             self.is_waiting = False
         return descriptor
+
+    def _refuse_abandoned(self) -> None:
+        if self._abandoned:
+            raise LoadNotBegun(self._name, "it was unloaded before its turn to be loaded came.")
 
     def _take_seat(self, ledger: Ledger) -> None:
         """Kept here by the thread itself: who awaits it may be gone by then."""

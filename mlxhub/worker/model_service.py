@@ -59,6 +59,7 @@ class ModelService:
         self.admission = Admission(settings.name, settings.limits, clock)
         self._transition: asyncio.Task[NoLoad] | None = None
         self._backoff = LoadBackoff(clock)
+        self._refusal: str | None = None
         self._last_used: float | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self.stopped_cleanly = True
@@ -158,7 +159,7 @@ class ModelService:
     async def unload(self, *, if_idle: bool) -> None:
         """Running answers get DRAIN_SECONDS. With `if_idle` raises ModelBusy instead of waiting.
 
-        A load that waits for its turn is given up, one that has begun comes to its end first.
+        A load whose turn has not come is given up, one that has begun comes to its end first.
         """
         while self.state is not ModelState.UNLOADED:
             if if_idle and not self.is_idle:
@@ -259,19 +260,19 @@ class ModelService:
         self._transition = self._tasks.create_task(self._load())
 
     async def _load(self) -> NoLoad:
-        began = self._clock()
-        logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
         try:
             await self.admission.take_seat()
             need = await asyncio.wrap_future(self.thread.measure())
             async with self.admission.turn(need):
+                began = self._clock()
+                logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
                 self.model = await asyncio.wrap_future(self.thread.load())
         except LoadRefused as refused:
             return self._load_is_refused(refused)
         except Exception as error:  # noqa: BLE001 - the top of a background task, which must leave a state behind
             return self._load_has_failed(error)
         self.state = ModelState.READY
-        self.error = None
+        self.error = self._refusal = None
         self._backoff.succeeded()
         self.load_seconds = self._clock() - began
         self._last_used = self._clock()
@@ -283,7 +284,10 @@ class ModelService:
         """Nothing is wrong with the model: the next request may find a place."""
         self.admission.give_back()
         self.state = ModelState.UNLOADED
-        logger.warning("{}", refused)
+        if str(refused) != self._refusal:
+            # Clients ask again and again.
+            self._refusal = str(refused)
+            logger.warning("{}", refused)
         return refused
 
     def _load_has_failed(self, error: Exception) -> LoadFailed:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import pytest
 from hypothesis import settings
@@ -32,28 +33,6 @@ entry = Ledger(Path(sys.argv[1])).take("a", lambda others: None)
 entry.reserve(7, lambda others: None)
 print("held", flush=True)
 time.sleep(60)
-"""
-# Takes a place again and again, in a group of two, and says so when it ever sees more.
-CROWD = """
-import sys
-from pathlib import Path
-from mlxhub.core.limits import GroupLimit, HubLimits, ModelLimit, refuse_full_group
-from mlxhub.errors import LoadRefused
-from mlxhub.files.ledger import Ledger
-name, ledger = sys.argv[2], Ledger(Path(sys.argv[1]))
-limits = HubLimits(None, (GroupLimit("g", 2),), {each: ModelLimit("g", None) for each in "abcd"})
-def may(others):
-    refuse_full_group(name, limits, [other.name for other in others])
-seen = taken = 0
-while taken < 10:
-    try:
-        entry = ledger.take(name, may)
-    except LoadRefused:
-        continue
-    seen = max(seen, len(ledger.holders()))
-    taken += 1
-    entry.give_back()
-print(seen)
 """
 NEED = MemoryNeed(weights_bytes=1, row_bytes=1, rows=1, context_tokens=1, kept_bytes=0)
 
@@ -88,16 +67,23 @@ def test_the_entry_of_a_killed_process_counts_for_nothing_and_can_be_taken(tmp_p
     ledger.take("a", let).give_back()
 
 
-def test_processes_that_come_at_once_never_see_more_than_may_be_there(tmp_path: Path) -> None:
-    crowd = [
-        subprocess.Popen(
-            [sys.executable, "-c", CROWD, str(tmp_path), name], stdout=subprocess.PIPE, text=True
-        )
-        for name in NAMES
-    ]
-    seen = [int(process.communicate(timeout=120)[0]) for process in crowd]
-    assert max(seen) <= 2
-    assert Ledger(tmp_path).holders() == ()
+def test_two_who_come_at_once_do_not_both_find_the_last_place(tmp_path: Path) -> None:
+    seen: list[tuple[Holder, ...]] = []
+
+    def look(others: Sequence[Holder]) -> None:
+        seen.append(tuple(others))
+
+    second = Thread(target=lambda: Ledger(tmp_path).take("b", look).give_back())
+
+    def let_the_second_come(_others: Sequence[Holder]) -> None:
+        second.start()
+        second.join(0.5)
+        assert seen == [], "it looked while the first was about to take its place"
+
+    first = Ledger(tmp_path).take("a", let_the_second_come)
+    second.join(10)
+    assert seen == [(Holder("a", 0),)]
+    first.give_back()
 
 
 def test_the_turnstile_lets_one_pass_at_a_time(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import subprocess, sys, time
 from pathlib import Path
 from mlxhub.files.locks import try_lock
 held = try_lock(Path(sys.argv[1]))
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
 print(child.pid if held is not None else "not held", flush=True)
 time.sleep(60)
 """

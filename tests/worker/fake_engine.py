@@ -24,6 +24,8 @@ class FakeEngine:
     """Admits `places` rows; each says "x" per step while `may_speak` is set, `max_tokens` times."""
 
     def __init__(self, places: int = 2) -> None:
+        self.may_measure = threading.Event()
+        self.may_measure.set()
         self.may_load = threading.Event()
         self.may_load.set()
         self.load_error: str | None = None
@@ -44,6 +46,7 @@ class FakeEngine:
         self._rows: dict[int, int] = {}
 
     def measure(self) -> MemoryNeed:
+        assert self.may_measure.wait(10)
         return MemoryNeed(self.weights_bytes, row_bytes=0, rows=1, context_tokens=100, kept_bytes=0)
 
     def load(self) -> LoadedModel:

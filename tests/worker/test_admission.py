@@ -1,6 +1,9 @@
 """What other models hold keeps this one out of memory, for as long as they hold it and no longer."""
 
+import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from mlxhub.files.ledger import Entry, Ledger
 from mlxhub.files.limits import write_limits
 from mlxhub.worker.app import build_app
 from mlxhub.worker.model_service import ModelService
+from tests.eventually import eventually
 from tests.worker.fake_engine import FakeEngine
 from tests.worker.test_model_service import Clock, Story, begin, play, say, until
 
@@ -211,6 +215,22 @@ def test_a_load_that_waits_for_its_turn_can_be_given_up(place: Place) -> None:
     place.play(story)
 
 
+def test_a_load_that_still_measures_can_be_given_up(place: Place) -> None:
+    async def story(service: ModelService, engine: FakeEngine) -> None:
+        engine.may_measure.clear()
+        loading = begin(service.load())
+        await until(lambda: service.admission.has_seat)
+        unloading = begin(service.unload(if_idle=True))
+        await asyncio.sleep(0)
+        engine.may_measure.set()
+        await unloading
+        with pytest.raises(LoadNotBegun, match="unloaded before its turn"):
+            await loading
+        assert engine.loads == 0
+
+    place.play(story)
+
+
 def test_a_turn_that_does_not_come_is_waited_for_ten_minutes(place: Place) -> None:
     clock = Clock()
 
@@ -241,6 +261,40 @@ def test_a_worker_ends_though_its_turn_has_not_come(place: Place) -> None:
     place.play(story)
     assert held[0] is not None
     os.close(held[0])
+
+
+FORKING = """
+import asyncio, os, sys, time
+from mlxhub.core.config import LimitPlaces
+from mlxhub.core.memory import MemoryNeed
+from mlxhub.worker.admission import Admission
+async def load():
+    admission = Admission("m", LimitPlaces(file=sys.argv[1], locks=sys.argv[2]))
+    await admission.take_seat()
+    async with admission.turn(MemoryNeed(1, 0, 1, 1, 0)):
+        if child := os.fork():
+            print(child, flush=True)
+        time.sleep(60)
+asyncio.run(load())
+"""
+
+
+def test_a_child_that_is_only_forked_holds_nothing_of_it(place: Place, tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", FORKING, str(place.file), str(tmp_path / "locks")]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    assert [holder.name for holder in place.ledger.holders()] == ["m"]
+    assert place.ledger.try_turnstile() is None
+    process.kill()
+    process.wait(10)
+    process.stdout.close()
+    os.kill(child, 0)
+    eventually(lambda: place.ledger.holders() == ())
+    turn = eventually(place.ledger.try_turnstile)
+    assert turn is not None
+    os.close(turn)
+    os.kill(child, 9)
 
 
 @pytest.mark.parametrize("stream", [False, True])
