@@ -25,6 +25,11 @@ MlxhubError
 │   ├── ModelFailed        it is kept down until a person starts it
 │   ├── WorkerSilent       its process does not answer
 │   ├── LoadFailed         its weights could not be brought into memory
+│   ├── LoadRefused        nothing is wrong with it, but it may not be loaded now
+│   │   ├── GroupFull           as many of its group are in memory as may be
+│   │   ├── InsufficientMemory  it would take more than memory_limit leaves
+│   │   ├── LoadNotBegun        its turn to be loaded did not come
+│   │   └── LimitsUnreadable    what it may take cannot be read
 │   ├── NotLoaded          it is not in memory and may not be loaded on demand
 │   ├── ModelChanging      it is being started or stopped, and that does not end
 │   └── ModelBusy          it serves requests and was asked to go only if idle
@@ -240,6 +245,63 @@ class LoadFailed(ModelError):
         self.reason = reason
 
 
+class LoadRefused(ModelError):
+    """The next request may find that it is no longer so."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f'Model "{name}" is not loaded now: {reason}')
+        self.name = name
+        self.reason = reason
+
+
+class GroupFull(LoadRefused):
+    """`loaded`: the models of it that are in memory."""
+
+    def __init__(self, name: str, group: str, max_loaded: int, loaded: tuple[str, ...]) -> None:
+        super().__init__(
+            name,
+            f'of its group "{group}" at most {max_loaded} may be in memory, and there is: '
+            f"{', '.join(loaded)}. Unload one of them first.",
+        )
+        self.group = group
+        self.max_loaded = max_loaded
+        self.loaded = loaded
+
+
+class InsufficientMemory(LoadRefused):
+    """`holders`: bytes by the name of the model that they are reserved for. `advice`: what to do about it."""
+
+    def __init__(
+        self, name: str, needed_bytes: int, limit_bytes: int, holders: dict[str, int], advice: str
+    ) -> None:
+        free = max(0, limit_bytes - sum(holders.values()))
+        held = ", ".join(f"{holder} {size_text(size)}" for holder, size in holders.items()) or "nobody"
+        super().__init__(
+            name,
+            f"it needs {size_text(needed_bytes)} of memory, and of the {size_text(limit_bytes)} that "
+            f"memory_limit allows {size_text(free)} are free (held by: {held}). {advice}",
+        )
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free
+        self.limit_bytes = limit_bytes
+        self.holders = holders
+
+
+class LoadNotBegun(LoadRefused):
+    pass
+
+
+class LimitsUnreadable(LoadRefused):
+    """What is damaged, and where it lies, is for the log: HTTP clients read this."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            name,
+            "what models may take here cannot be read, as its log says. Whoever runs this hub writes it anew "
+            "with: mlxhub reload",
+        )
+
+
 class NotLoaded(ModelError):
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -268,3 +330,8 @@ class ModelBusy(ModelError):
 
 class RequestError(MlxhubError):
     """Its kinds stand in refusals.py."""
+
+
+def size_text(count: int) -> str:
+    """In decimal units, as memory is sold."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

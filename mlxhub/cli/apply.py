@@ -37,7 +37,7 @@ def apply_hub(local: LocalHub, launchd: Launchd, *, force: bool = False, as_json
     show_outcome(outcome, to_stderr=as_json)
     if as_json:
         click.echo(json.dumps(outcome_json(outcome), indent=2))
-    elif outcome.ok and not outcome.done:
+    elif outcome.ok and not outcome.done and not plan.new_limits:
         show_nothing_to_do(plan)
     for label in plan.down:
         flash(Tone.WARN, f"{label} is as hub.yaml says, and down. Why: mlxhub status")

@@ -102,6 +102,7 @@ def _reconcile(
         paths=local.paths,
         launchd=launchd,
         await_ready=await_ready_of(local.hub, launchd, local.trust, lambda: controller_runs(local, launchd)),
+        limits=local.limits if only is None else None,
         force=force,
         remember=_remember_whole(local) if only is None else None,
     )

@@ -9,6 +9,7 @@ import yaml
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.core.config import HubConfig
+from mlxhub.core.limits import undefined_groups
 from mlxhub.errors import ConfigError
 from mlxhub.files.hub_yaml import known_ports, missing_models, read_hub_yaml
 from mlxhub.files.machine import this_machine
@@ -34,7 +35,7 @@ def validate(file: Path | None, as_json: bool) -> None:
             faults = [{"line": fault.line, "message": fault.message} for fault in error.faults]
             click.echo(json.dumps({"file": source, "valid": False, "faults": faults, "warnings": []}))
         raise
-    warnings = missing_models(hub, machine.paths, machine.home)
+    warnings = [*undefined_groups(hub), *missing_models(hub, machine.paths, machine.home)]
     if as_json:
         click.echo(json.dumps({"file": source, "valid": True, "faults": [], "warnings": warnings}))
         return

@@ -89,12 +89,12 @@ def _report(local: LocalHub, outcome: Applied, started: list[ActionResult], *, a
     for result in started:
         flash(Tone.OK if result.ok else Tone.ERROR, result.message, to_stderr=as_json)
     if as_json:
-        nothing = outcome.ok and not outcome.done and not started
+        nothing = outcome.ok and not outcome.done and not started and not outcome.plan.new_limits
         failures = {each.name: MlxhubError(each.message) for each in started if not each.ok}
         failed = {worker_label(local.config, name): error for name, error in failures.items()}
         told = replace(outcome, failed=outcome.failed | failed)
         click.echo(json.dumps(outcome_json(told) | {"nothing_to_do": nothing}, indent=2))
-    elif outcome.ok and not outcome.done and not started:
+    elif outcome.ok and not outcome.done and not started and not outcome.plan.new_limits:
         show_nothing_to_do(outcome.plan)
     runs = outcome.ok and all(result.ok for result in started)
     if started and runs:

@@ -4,11 +4,14 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from mlxhub.clients.hub import HubAddress
 from mlxhub.core.access import base_url
 from mlxhub.core.agents import RenderedAgent, controller_label, render_hub
 from mlxhub.core.agents import controller_address as address_in
 from mlxhub.core.config import HubConfig
+from mlxhub.core.limits import HubLimits, make_limits, undefined_groups
 from mlxhub.core.paths import Paths
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.files.generations import Generation, read_history
@@ -60,9 +63,14 @@ class LocalHub:
         return current_key(self.paths.keys, "api") if self.config.api_key == "required" else None
 
     @property
+    def limits(self) -> HubLimits:
+        """As hub.yaml says, on this machine."""
+        return make_limits(self.config, int(psutil.virtual_memory().total))
+
+    @property
     def warnings(self) -> list[str]:
-        """Directories that are not there. Looked for each time, with a limit: disks may hang."""
-        return missing_models(self.config, self.paths, self.machine.home)
+        """What hub.yaml names and is not there. Directories are looked for each time: disks may hang."""
+        return [*undefined_groups(self.config), *missing_models(self.config, self.paths, self.machine.home)]
 
 
 def open_hub(machine: Machine, *, promise: bool = False) -> LocalHub:

@@ -50,6 +50,8 @@ def show_outcome(outcome: Applied, *, to_stderr: bool = False) -> None:
     """A line for each agent that was changed or failed, and how to go on."""
     for label, change in outcome.done.items():
         flash(Tone.OK, f"{_DONE[change]} {label}.", to_stderr=to_stderr)
+    if outcome.ok and outcome.plan.new_limits:
+        flash(Tone.OK, "memory_limit and groups are as hub.yaml says.", to_stderr=to_stderr)
     for copy in outcome.kept:
         flash(Tone.INFO, f"What was replaced is kept: {copy}", to_stderr=to_stderr)
     for label, error in outcome.failed.items():

@@ -34,7 +34,14 @@ def plan_now(local: LocalHub, launchd: Launchctl, *, force: bool = False) -> Pla
 
 def plan_hub(local: LocalHub, launchd: Launchd | None, *, force: bool = False) -> Plan:
     """`launchd` is None where there is no session, so that nothing is loaded."""
-    return find_plan(local.agents, owns=all_labels, paths=local.paths, launchd=launchd, force=force)
+    return find_plan(
+        local.agents,
+        owns=all_labels,
+        paths=local.paths,
+        launchd=launchd,
+        limits=local.limits,
+        force=force,
+    )
 
 
 def all_labels(_label: str) -> bool:

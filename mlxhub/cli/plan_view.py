@@ -35,6 +35,8 @@ def show_plan(plan: Plan, *, unchanged: bool) -> None:
         click.echo(f"  {click.style(mark, fg=colour)} {label}{f'  ({note})' if note else ''}")
         for key in difference.keys:
             click.echo(f"      {_key_line(key)}")
+    if plan.new_limits:
+        click.echo(f"  {click.style('~', fg='yellow')} limits  (memory_limit and groups, no restart)")
     for name, reason in plan.in_the_way.items():
         click.echo(f"  {click.style('!', fg='bright_red')} {name}  ({reason})")
 
@@ -60,7 +62,8 @@ def show_summary(plan: Plan) -> None:
             ("remove", (Change.REMOVE,)),
         )
     )
-    flash(Tone.INFO, f"{counts}. Carry it out with: mlxhub apply")
+    limits = ", and new limits" if plan.new_limits else ""
+    flash(Tone.INFO, f"{counts}{limits}. Carry it out with: mlxhub apply")
 
 
 def plan_json(plan: Plan) -> dict[str, object]:
@@ -80,6 +83,7 @@ def plan_json(plan: Plan) -> dict[str, object]:
             for label, difference in plan.differences.items()
         ],
         "stages": [stage.labels for stage in plan.stages],
+        "new_limits": plan.new_limits,
         "refusals": plan.refusals,
         "nothing_to_do": plan.nothing_to_do,
     }

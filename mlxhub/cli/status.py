@@ -11,7 +11,7 @@ import psutil
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub_in_force
 from mlxhub.cli.running import revive_controller
-from mlxhub.cli.tables import models_table
+from mlxhub.cli.tables import limits_lines, models_table
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.upstream import Trust
@@ -24,6 +24,7 @@ from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import port_holder
 from mlxhub.files.runs import parked_reason
 from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.holdings import look_at_holdings
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.observation import look
 from mlxhub.fleet.status import Clocks, hub_status
@@ -99,7 +100,8 @@ async def _found_out(local: LocalHub, launchd: Launchd, agent: AgentState) -> Hu
     facts = await asyncio.gather(*(_look(model, launchd, local.trust) for model in models))
     now = Clocks(monotonic=time.monotonic(), unix=time.time())
     seen = {model.name: found for model, found in zip(models, facts, strict=True)}
-    return hub_status(local.hub, seen, _controller_view(local, agent), now)
+    holdings = await asyncio.to_thread(look_at_holdings, local.paths)
+    return hub_status(local.hub, seen, _controller_view(local, agent), now, holdings)
 
 
 async def _look(model: HubModel, launchd: Launchd, trust: Trust) -> ModelFacts:
@@ -140,6 +142,8 @@ def _show(seen: HubStatus, url: str) -> None:
     click.echo(f"controller  {controller.process}  {url}{pid}")
     if seen.models:
         models_table(seen.models)
+    for line in limits_lines(seen):
+        click.echo(line)
     for warning in seen.warnings:
         flash(Tone.WARN, warning)
     if controller.error:

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mlxhub.core.lifecycle import ModelState, ProcessState
-from mlxhub.protocol.hub import ModelView
+from mlxhub.errors import size_text
+from mlxhub.protocol.hub import HubStatus, ModelView
 
 _FILE_WIDTH = 200
 _PROCESS_STYLES = {
@@ -35,7 +36,7 @@ def models_table(models: Sequence[ModelView]) -> None:
             str(view.port),
             "-" if view.pid is None else str(view.pid),
             "-" if view.started_at is None else duration(now - view.started_at),
-            "-" if view.memory_bytes is None else size(view.memory_bytes),
+            "-" if view.memory_bytes is None else size_text(view.memory_bytes),
             view.last_exit or "-",
             "-" if view.unload_at is None else duration(view.unload_at - now),
         )
@@ -44,17 +45,29 @@ def models_table(models: Sequence[ModelView]) -> None:
     ).print(table)
 
 
+def limits_lines(seen: HubStatus) -> list[str]:
+    """Memory where some is reserved, and each group."""
+    lines = []
+    if seen.memory.reserved_bytes and seen.memory.limit_bytes is not None:
+        held = ", ".join(
+            f"{holder.name} {size_text(holder.reserved_bytes)}" for holder in seen.memory.holders
+        )
+        reserved, limit = size_text(seen.memory.reserved_bytes), size_text(seen.memory.limit_bytes)
+        lines.append(f"memory  {reserved} of {limit} reserved: {held}")
+    lines += [
+        f"group {group.name}  {len(group.loaded)} of {group.max_loaded} loaded"
+        + (f": {', '.join(group.loaded)}" if group.loaded else "")
+        for group in seen.groups
+    ]
+    return lines
+
+
 def duration(seconds: float) -> str:
     """Two units at most: 45s, 12m 5s, 3h 20m, 9d 4h."""
     whole = max(0, round(seconds))
     parts = [(whole // 86_400, "d"), (whole // 3_600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
     first = next((index for index, (value, _) in enumerate(parts) if value), 3)
     return " ".join(f"{value}{unit}" for value, unit in parts[first : first + 2] if value) or "0s"
-
-
-def size(count: int) -> str:
-    """Decimal units, as memory is sold and as macOS shows it."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _memory(state: ModelState) -> str:

@@ -43,6 +43,7 @@ def uninstall(file: Path | None, purge: bool) -> None:
     if machine.supervisor is not None:
         end_supervisor(paths)
         shutil.rmtree(paths.supervisor, ignore_errors=True)
+    _remove_limits(paths)
     _remove_access(paths)
     if purge:
         _purge(machine)
@@ -59,6 +60,12 @@ def uninstall(file: Path | None, purge: bool) -> None:
         _remove_if_empty(directory, keep=machine.home)
     removed = len(applied.plan.labels(Change.REMOVE))
     flash(Tone.OK, f"Removed {removed} agent(s)." if installed else "Nothing was installed.")
+
+
+def _remove_limits(paths: Paths) -> None:
+    """Nobody is there any more to hold a lock."""
+    paths.limits.unlink(missing_ok=True)
+    shutil.rmtree(paths.locks, ignore_errors=True)
 
 
 def _remove_access(paths: Paths) -> None:

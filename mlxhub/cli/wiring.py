@@ -16,6 +16,7 @@ from mlxhub.core.config import LogLevel
 from mlxhub.core.plan import Change, Difference, Effect, Kickstart
 from mlxhub.files.keys import make_keys
 from mlxhub.files.machine import Machine
+from mlxhub.fleet.holdings import look_at_holdings
 from mlxhub.fleet.hub import Hub
 from mlxhub.launchd.carry_out import Applied, During
 from mlxhub.launchd.contract import Launchd
@@ -52,6 +53,7 @@ def wire_controller(
         launchd=on_disk.launchd,
         reconcile_workers=on_disk.reconcile_workers,
         controller_generation=on_disk.controller_generation,
+        holdings=lambda: look_at_holdings(machine.paths),
     )
     return run_controller(settings, collaborators)
 
@@ -93,6 +95,7 @@ class HubOnDisk:
             paths=local.paths,
             launchd=self.launchd,
             await_ready=await_ready_of(hub, self.launchd, local.trust, _never_itself),
+            limits=local.limits,
             during=during,
             remember=remember,
         )

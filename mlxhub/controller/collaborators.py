@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlxhub.files.ports import port_holder
+from mlxhub.fleet.holdings import NOTHING_HELD, Holdings
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.ownership import HolderOf
 from mlxhub.launchd.carry_out import During
@@ -42,6 +43,7 @@ class Collaborators:
     brings the workers' agents, and never the controller's, to what a hub says, and holds `during` around
     each of its stages; what it raises before the first one (PlanRefused, LockTimeout, LaunchdError and more)
     has changed nothing.
+    `holdings`: what models hold together.
     `controller_generation` is the one the controller's own agent would have, were it installed anew.
     """
 
@@ -50,6 +52,7 @@ class Collaborators:
     reconcile_workers: Callable[[Hub, During], ReloadOutcome]
     controller_generation: Callable[[Hub], str]
     holder_of: HolderOf = port_holder
+    holdings: Callable[[], Holdings] = lambda: NOTHING_HELD
     first_hub: Callable[[], FirstHub] | None = None
 
     def begin(self) -> FirstHub:

@@ -16,5 +16,6 @@ class CurrentStatus:
 
     def __call__(self) -> HubStatus:
         now = Clocks(monotonic=time.monotonic(), unix=time.time())
-        status = hub_status(self._hub.value, self._observer.facts, self._controller, now)
+        observer = self._observer
+        status = hub_status(self._hub.value, observer.facts, self._controller, now, observer.holdings)
         return status.model_copy(update={"warnings": [*self._hub.warnings, *status.warnings]})

@@ -15,6 +15,7 @@ from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.happenings import Happening, happenings
+from mlxhub.fleet.holdings import NOTHING_HELD
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.observation import look
 from mlxhub.fleet.workers import Workers
@@ -38,6 +39,8 @@ class Observer:
         self._emit = emit
         self._clock = clock
         self._facts: dict[str, ModelFacts] = {}
+        self._counting = asyncio.Lock()
+        self.holdings = NOTHING_HELD
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -70,16 +73,23 @@ class Observer:
                 for model in models.values():
                     if not self._looking[model.name].locked():
                         tasks.create_task(self._look(model, fresh=False))
+                if not self._counting.locked():
+                    tasks.create_task(self._count())
                 await asyncio.sleep(INTERVAL_SECONDS)
 
     async def look_at_all(self) -> None:
-        await asyncio.gather(*(self.look(name) for name in self._hub.value.models))
+        await asyncio.gather(self._count(), *(self.look(name) for name in self._hub.value.models))
 
     async def look(self, name: str) -> None:
         """A look that begins after this call, for whoever has just changed something."""
         model = self._hub.value.models.get(name)
         if model is not None:
             await self._look(model, fresh=True)
+
+    async def _count(self) -> None:
+        """What models hold together."""
+        async with self._counting:
+            self.holdings = await asyncio.to_thread(self._outside.holdings)
 
     async def _look(self, model: HubModel, *, fresh: bool) -> None:
         async with self._looking[model.name]:

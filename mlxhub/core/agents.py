@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from mlxhub.core.config import WORKER_INFIX, HubConfig, ModelConfig, Reading, RunRecords, WorkerSettings
+from mlxhub.core.config import (
+    WORKER_INFIX,
+    HubConfig,
+    LimitPlaces,
+    ModelConfig,
+    Reading,
+    RunRecords,
+    WorkerSettings,
+)
 from mlxhub.core.lifecycle import STOP_SECONDS
 from mlxhub.core.paths import Paths, file_location, model_location
 
@@ -116,7 +124,8 @@ def worker_agent(
 def worker_settings(
     config: HubConfig, model: ModelConfig, port: int, paths: Paths, home: Path
 ) -> WorkerSettings:
-    options = model.model_dump(exclude={"port", "default", "log_level"})
+    """Without its group and memory_limit, which a worker reads at each load: they restart nothing."""
+    options = model.model_dump(exclude={"port", "default", "log_level", "group", "memory_limit"})
     return WorkerSettings.model_validate(
         options
         | _locations(model, base=paths.config.parent, home=home)
@@ -127,6 +136,7 @@ def worker_settings(
             "api_key": config.api_key,
             "keys": str(paths.keys),
             "stored_prompts": str(paths.stored_prompts(model.name)),
+            "limits": LimitPlaces(file=str(paths.limits), locks=str(paths.locks)),
             "records": RunRecords(
                 label=worker_label(config, model.name),
                 runs=str(paths.runs(model.name)),

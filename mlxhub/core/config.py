@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +19,9 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticKnownError
 
 from mlxhub.core.access import is_loopback
+from mlxhub.core.collisions import collisions
 from mlxhub.core.document import Document, Location, Value, read_document
+from mlxhub.core.sizes import AUTO, parse_ceiling, parse_size
 from mlxhub.errors import ConfigError, Fault
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -33,6 +36,20 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 ApiKey = Literal["optional", "required"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 Name = Annotated[str, Field(pattern=rf"^{NAME_PATTERN.pattern}$")]
+
+
+def _size(text: str) -> str:
+    parse_size(text)
+    return text
+
+
+def _ceiling(text: str) -> str:
+    parse_ceiling(text, total_bytes=0)
+    return text
+
+
+Size = Annotated[str, AfterValidator(_size)]
+Ceiling = Annotated[str, AfterValidator(_ceiling)]
 # The formats of calls that mlx-lm has parsers for.
 ToolCallParser = Literal[
     "function_gemma", "gemma4", "glm47", "json_tools", "kimi_k2", "kimi_k3", "laguna", "longcat", "minicpm5",
@@ -175,6 +192,17 @@ class ModelConfig(EngineOptions):
     port: Port | None = Field(None, description="Fixed port; null: assigned once and remembered.")
     default: bool = Field(True, description="Its process starts at login and at install.")
     log_level: LogLevel | None = Field(None, description="null: as the hub's.")
+    group: Name | None = Field(None, description="Of `groups`; null: none.")
+    memory_limit: Size | None = Field(
+        None, description="Memory that is reserved for it while it is loaded; null: as estimated."
+    )
+
+
+class GroupConfig(_Strict):
+    """One entry of `groups:`."""
+
+    name: Name = Field(description="Slug.")
+    max_loaded: int = Field(ge=1, description="Models of it that may be in memory at once.")
 
 
 class RunRecords(_Strict):
@@ -185,12 +213,19 @@ class RunRecords(_Strict):
     parked: str
 
 
+class LimitPlaces(_Strict):
+    """The file a worker reads at each load, and the directory of the locks by which it takes what it may."""
+
+    file: str
+    locks: str
+
+
 class WorkerSettings(EngineOptions):
     """What the plist of a worker carries: everything it needs, for it never reads hub.yaml.
 
     Without `records` nothing is written down and nothing keeps it from running, and without `keys`, the
-    directory of the hub's keys, no route asks for one: somebody runs it by hand. `stored_prompts`: where what
-    `prompt_cache.disk_bytes` allows is kept.
+    directory of the hub's keys, no route asks for one, and without `limits` it may take what there is:
+    somebody runs it by hand. `stored_prompts`: where what `prompt_cache.disk_bytes` allows is kept.
     """
 
     port: Port
@@ -200,6 +235,7 @@ class WorkerSettings(EngineOptions):
     api_key: ApiKey = "optional"
     keys: str | None = None
     stored_prompts: str | None = None
+    limits: LimitPlaces | None = None
 
 
 class HubConfig(_Strict):
@@ -222,7 +258,13 @@ class HubConfig(_Strict):
         pattern=rf"^{LABEL_PREFIX_PATTERN.pattern}$",
         description="First part of every launchd label. Two hubs of one user need two.",
     )
+    memory_limit: Ceiling = Field(
+        AUTO, description="Memory for all loaded models together: auto, a size (48GB) or a share (75%)."
+    )
     models: tuple[ModelConfig, ...] = Field((), strict=False, description="The models of this hub.")
+    groups: tuple[GroupConfig, ...] = Field(
+        (), strict=False, description="Sets of models of which only so many are in memory at once."
+    )
 
     @field_validator("host")
     @classmethod
@@ -245,10 +287,10 @@ class HubConfig(_Strict):
                 raise ValueError("must be names such as studio.local or studio.local:8443")
         return hosts
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "groups", mode="before")
     @classmethod
-    def _nothing_is_no_models(cls, models: object) -> object:
-        return () if models is None else models
+    def _nothing_is_none_of_them(cls, entries: object) -> object:
+        return () if entries is None else entries
 
     @field_validator("label_prefix")
     @classmethod
@@ -276,7 +318,7 @@ def parse_config(text: str, *, source: str = "hub.yaml", testing: bool = False) 
             config = HubConfig.model_validate(document.value, context=Reading(testing))
         except ValidationError as error:
             faults += [_fault(details, document, source) for details in error.errors()]
-        faults += _collisions(document, source)
+        faults += collisions(document, source, default_port=HubConfig.model_fields["port"].default)
     if faults or config is None:
         raise ConfigError(tuple(sorted(faults, key=lambda fault: fault.line or 0)))
     return config
@@ -292,8 +334,9 @@ def _fault(details: ErrorDetails, document: Document, source: str) -> Fault:
         case "missing":
             message = f'"{key}" is missing{owner}.'
         case "string_pattern_mismatch" if key == "name":
+            what = "group" if location[0] == "groups" else "model"
             message = (
-                f'"{details["input"]}" cannot be a model name. Use 1 to 63 of a-z 0-9 . _ -, '
+                f'"{details["input"]}" cannot be a {what} name. Use 1 to 63 of a-z 0-9 . _ -, '
                 "beginning with a letter or digit."
             )
         case _:
@@ -305,52 +348,11 @@ def _fault(details: ErrorDetails, document: Document, source: str) -> Fault:
 
 
 def _owner(location: Location, value: Value) -> str:
-    match location, value:
-        case ("models", int(index), *_), {"models": [*models]} if index < len(models):
-            model = models[index]
-            name = model.get("name") if isinstance(model, dict) else None
-            return f' of model "{name}"' if isinstance(name, str) else f" of model no. {index + 1}"
+    entries = value.get(location[0]) if isinstance(value, dict) and isinstance(location[0], str) else None
+    match location:
+        case (("models" | "groups") as key, int(index), *_) if isinstance(entries, list):
+            what = key.removesuffix("s")
+            entry = entries[index] if index < len(entries) else None
+            name = entry.get("name") if isinstance(entry, dict) else None
+            return f' of {what} "{name}"' if isinstance(name, str) else f" of {what} no. {index + 1}"
     return ""
-
-
-def _collisions(document: Document, source: str) -> list[Fault]:
-    """Ports and ids that two own. Works on raw values, so that other faults do not hide these."""
-    value = document.value if isinstance(document.value, dict) else {}
-    models = value.get("models")
-    controller_port = value.get("port", HubConfig.model_fields["port"].default)
-    port_owners: dict[int, str] = {controller_port: "controller"} if isinstance(controller_port, int) else {}
-    id_owners: dict[str, str] = {}
-    faults: list[Fault] = []
-
-    def claim(location: Location, model_id: str, owner: str) -> None:
-        if model_id in id_owners:
-            message = f'"{model_id}" means model "{id_owners[model_id]}" already. Use another name or alias.'
-            faults.append(Fault(source, document.line_of(location), message))
-        else:
-            id_owners[model_id] = owner
-
-    entries = [
-        (index, model, name)
-        for index, model in enumerate(models if isinstance(models, list) else [])
-        if isinstance(model, dict) and isinstance(name := model.get("name"), str)
-    ]
-    for index, _model, name in entries:
-        claim(("models", index, "name"), name, name)
-    for index, model, name in entries:
-        port = model.get("port")
-        if isinstance(port, int) and port in port_owners:
-            other = port_owners[port]
-            who = (
-                f'models "{other}" and "{name}"'
-                if other != "controller"
-                else f'the controller and model "{name}"'
-            )
-            line = document.line_of(("models", index, "port"))
-            faults.append(Fault(source, line, f"{who} both use port {port}. Give one of them another port."))
-        elif isinstance(port, int):
-            port_owners[port] = name
-        aliases = model.get("aliases")
-        for place, alias in enumerate(aliases if isinstance(aliases, list) else []):
-            if isinstance(alias, str):
-                claim(("models", index, "aliases", place), alias, name)
-    return faults

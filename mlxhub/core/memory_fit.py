@@ -3,7 +3,7 @@
 from mlxhub.core.checks import Finding, fail, faults_or, ok, warn
 
 # What Metal may hold of the memory where nobody set a limit; reports vary between 0.67 and 0.84.
-_WIRED_BY_DEFAULT = 0.75
+WIRED_BY_DEFAULT = 0.75
 _FEWER = "preload fewer models, or smaller quantisations"
 
 
@@ -17,10 +17,10 @@ def judge_fit(weights: dict[str, int], preloaded: set[str], eager: set[str], tot
     fitting = {name: size for name, size in weights.items() if size <= total}
     preload_bytes = sum(fitting.get(name, 0) for name in preloaded)
     eager_bytes = sum(fitting.get(name, 0) for name in eager | preloaded)
-    if preload_bytes > total * _WIRED_BY_DEFAULT:
+    if preload_bytes > total * WIRED_BY_DEFAULT:
         what = f"The preloaded models have {_gb(preload_bytes)} of weights"
         faults.append(warn(f"{what}; this machine has {_gb(total)} of memory for everything.", _FEWER))
-    elif eager_bytes > total * _WIRED_BY_DEFAULT:
+    elif eager_bytes > total * WIRED_BY_DEFAULT:
         what = f"The models that run from login on have {_gb(eager_bytes)} of weights together"
         faults.append(
             warn(
@@ -33,7 +33,7 @@ def judge_fit(weights: dict[str, int], preloaded: set[str], eager: set[str], tot
 
 def judge_wired(limit_mb: int, needed: int, total: int) -> Finding:
     """`limit_mb`: iogpu.wired_limit_mb, 0 where nobody set it; the others in bytes."""
-    limit = limit_mb * 1024 * 1024 or int(total * _WIRED_BY_DEFAULT)
+    limit = limit_mb * 1024 * 1024 or int(total * WIRED_BY_DEFAULT)
     says = f"{_gb(limit)} (iogpu.wired_limit_mb)" if limit_mb else f"about {_gb(limit)} (macOS's default)"
     if needed > limit:
         return warn(f"The preloaded models need {_gb(needed)}, the GPU may hold {says}.", _FEWER)

@@ -102,6 +102,16 @@ class Paths:
         return self.state / "ports.json"
 
     @property
+    def limits(self) -> Path:
+        """What hub.yaml says of memory and groups, for workers."""
+        return self.state / "limits.json"
+
+    @property
+    def locks(self) -> Path:
+        """By which workers take what they may."""
+        return self.state / "locks"
+
+    @property
     def manifest(self) -> Path:
         return self.state / "manifest.json"
 

@@ -130,13 +130,15 @@ class Stage:
 class Plan:
     """`stages` in the order to take them. `down`: defined as they should be, not running as they should.
 
-    `in_the_way`: by name, why a file of the hub that is no plist is not ours to touch.
+    `in_the_way`: by name, why a file of the hub that is no plist is not ours to touch. `new_limits`: what
+    models may take together changes, which restarts nothing.
     """
 
     differences: Mapping[str, Difference]
     stages: tuple[Stage, ...]
     down: tuple[str, ...] = ()
     in_the_way: Mapping[str, str] = field(default_factory=dict)
+    new_limits: bool = False
 
     @property
     def changes(self) -> dict[str, Change]:
@@ -156,7 +158,7 @@ class Plan:
 
     @property
     def nothing_to_do(self) -> bool:
-        return not self.stages and not self.refusals
+        return not self.stages and not self.refusals and not self.new_limits
 
     @property
     def touched(self) -> list[str]:

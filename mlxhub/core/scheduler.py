@@ -9,8 +9,8 @@ anew from what is known by then.
 from itertools import count
 
 from mlxhub.core.commands import Command, Done, Grant, NoSuchModel, Outcome, Reject, Ticket, Unload, Work
-from mlxhub.core.rules import Rules
 from mlxhub.core.look import NEVER, Decided, look
+from mlxhub.core.rules import Rules
 from mlxhub.core.slot import Arrival, Slot, SlotFacts
 
 # Nobody waits: nothing is to be done.

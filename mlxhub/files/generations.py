@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from mlxhub.core.paths import Paths
-from mlxhub.files.state import hold_lock, read_state, remove_leftovers, write_state
+from mlxhub.files.locks import hold_lock
+from mlxhub.files.state import read_state, remove_leftovers, write_state
 
 KEPT = 5
 

@@ -11,12 +11,13 @@ from mlxhub.core.differences import port_of
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
 from mlxhub.errors import ConfigError, Fault
+from mlxhub.files.locks import hold_lock
 from mlxhub.files.machine import is_testing
 from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import is_free
 from mlxhub.files.probes import are_directories
 from mlxhub.files.rights import open_places
-from mlxhub.files.state import hold_lock, read_state, remove_leftovers, write_state
+from mlxhub.files.state import read_state, remove_leftovers, write_state
 
 DIRECTORY_SECONDS = 5.0
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from mlxhub.core.keys import PREFIX, TICKET_SECONDS, Key, is_proof, make_ticket
 from mlxhub.errors import StateUnreadable
-from mlxhub.files.state import hold_lock, make_private_directory, read_state, write_state
+from mlxhub.files.locks import hold_lock
+from mlxhub.files.state import make_private_directory, read_state, write_state
 
 # Clients show `api` for /v1, and people `admin` for /hub; with `worker` the hub signs its own requests.
 Which = Literal["api", "admin", "worker"]

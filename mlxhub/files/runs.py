@@ -4,8 +4,6 @@ Neither belongs to the controller: a worker decides for itself, also where no co
 """
 
 import contextlib
-import fcntl
-import os
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -13,8 +11,9 @@ from pydantic import TypeAdapter
 from mlxhub.core.paths import RunFiles
 from mlxhub.core.restarts import Run, forgiven
 from mlxhub.errors import StateUnreadable
+from mlxhub.files.locks import is_locked, try_lock
 from mlxhub.files.log_reading import tail
-from mlxhub.files.state import make_private_directory, read_state, remove_file, write_atomically, write_state
+from mlxhub.files.state import read_state, remove_file, write_atomically, write_state
 
 EVIDENCE_LINES = 20
 # The second line of a note that launcher/launch.sh wrote.
@@ -93,30 +92,12 @@ def make_new_beginning(files: RunFiles) -> None:
 def hold_run_lock(files: RunFiles) -> int | None:
     """The descriptor by which this process shows that it lives; None: another one does.
 
-    The kernel lets go when the process ends, which one that is stuck in the kernel does not. A program that
-    it runs does not inherit it; a child that is only forked has to close it. Raises OSError.
+    The kernel lets go when the process ends, which one that is stuck in the kernel does not. Raises
+    StateUnwritable.
     """
-    make_private_directory(files.lock.parent)
-    descriptor = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    return try_lock(files.lock)
 
 
 def is_alive(files: RunFiles) -> bool:
     """Whether a process holds the lock of its run."""
-    try:
-        descriptor = os.open(files.lock, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        # Shared, so that two who look at once do not see each other.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_locked(files.lock)

@@ -1,20 +1,14 @@
-"""Small files that must never be half written, and the lock under which a hub is changed."""
+"""Small files that must never be half written."""
 
-import contextlib
-import fcntl
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlxhub.errors import LockTimeout, StateUnreadable, StateUnwritable
+from mlxhub.errors import StateUnreadable, StateUnwritable
 
-LOCK_SECONDS = 60.0
-_POLL_SECONDS = 0.1
 # Not .plist: launchd scans the directory at login.
 _TEMPORARY_SUFFIX = ".tmp"
 
@@ -99,28 +93,6 @@ def write_state(path: Path, adapter: TypeAdapter[T], value: T) -> None:
     write_atomically(path, adapter.dump_json(value, indent=2) + b"\n")
 
 
-@contextlib.contextmanager
-def hold_lock(
-    path: Path,
-    *,
-    seconds: float = LOCK_SECONDS,
-    clock: Callable[[], float] = time.monotonic,
-    pause: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
-    """One holder at a time. The kernel frees the lock of a process that dies.
-
-    Raises LockTimeout.
-    """
-    make_private_directory(path.parent)
-    with _open_lock(path) as file:
-        deadline = clock() + seconds
-        while not _try_lock(file.fileno()):
-            if clock() >= deadline:
-                raise LockTimeout(str(path), seconds)
-            pause(_POLL_SECONDS)
-        yield
-
-
 def _replace(path: Path, content: bytes, mode: int) -> None:
     descriptor, temporary = tempfile.mkstemp(
         prefix=_temporary_prefix(path), suffix=_TEMPORARY_SUFFIX, dir=path.parent
@@ -140,21 +112,6 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
 
 def _temporary_prefix(path: Path) -> str:
     return f".{path.name}."
-
-
-def _open_lock(path: Path) -> TextIO:
-    try:
-        return path.open("a")
-    except OSError as error:
-        raise StateUnwritable(str(path), error.strerror or str(error)) from error
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _sync_directory(path: Path) -> None:

@@ -4,10 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlxhub.core.lifecycle import ModelState, ProcessState
+from mlxhub.core.limits import undefined_groups
 from mlxhub.errors import LOGIN_ITEMS, PortHeld
 from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.holdings import Holdings
 from mlxhub.fleet.hub import Hub, HubModel
-from mlxhub.protocol.hub import ControllerView, Counts, HubStatus, ModelView
+from mlxhub.protocol.hub import (
+    ControllerView,
+    Counts,
+    GroupView,
+    HubStatus,
+    MemoryHolder,
+    MemoryView,
+    ModelView,
+)
 from mlxhub.protocol.worker import WorkerStatus
 
 # A process that has said nothing for this long after its start is more than starting.
@@ -26,20 +36,51 @@ class Clocks:
 
 
 def hub_status(
-    hub: Hub, facts: Mapping[str, ModelFacts], controller: ControllerView, now: Clocks
+    hub: Hub,
+    facts: Mapping[str, ModelFacts],
+    controller: ControllerView,
+    now: Clocks,
+    holdings: Holdings,
 ) -> HubStatus:
     """A model without facts has not been looked at yet."""
     models = [model_view(model, facts.get(name), now) for name, model in hub.models.items()]
     return HubStatus(
         controller=controller,
         models=models,
-        warnings=_warnings(hub, facts),
+        groups=_groups(holdings),
+        memory=_memory(holdings),
+        warnings=[*_warnings(hub, facts), *undefined_groups(hub.config), *_unknown(holdings)],
         counts=Counts(
             models=len(models),
             running=sum(view.process is ProcessState.RUNNING for view in models),
             loaded=sum(view.memory is ModelState.READY for view in models),
         ),
     )
+
+
+def _groups(holdings: Holdings) -> list[GroupView]:
+    names = [holder.name for holder in holdings.holders]
+    return [
+        GroupView(name=group.name, max_loaded=group.max_loaded, loaded=holdings.limits.members(group, names))
+        for group in holdings.limits.groups
+    ]
+
+
+def _memory(holdings: Holdings) -> MemoryView:
+    return MemoryView(
+        limit_bytes=holdings.limits.memory_bytes,
+        reserved_bytes=sum(holder.reserved_bytes for holder in holdings.holders),
+        holders=[
+            MemoryHolder(name=holder.name, reserved_bytes=holder.reserved_bytes)
+            for holder in holdings.holders
+        ],
+    )
+
+
+def _unknown(holdings: Holdings) -> list[str]:
+    if holdings.error is None:
+        return []
+    return [f"What models hold of memory and groups is not known: {holdings.error}"]
 
 
 def model_view(model: HubModel, facts: ModelFacts | None, now: Clocks) -> ModelView:

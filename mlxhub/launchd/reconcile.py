@@ -7,13 +7,16 @@ from pathlib import Path
 
 from mlxhub.core.agents import RenderedAgent, model_of
 from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.limits import HubLimits
 from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import ObservedAgent, Plan, make_plan
 from mlxhub.core.restarts import CONTROLLER
-from mlxhub.errors import PlanRefused
+from mlxhub.errors import PlanRefused, StateUnreadable
 from mlxhub.files.generations import read_history
 from mlxhub.files.launcher import ROLES, install_launchers, remove_launchers, strange_launchers
+from mlxhub.files.limits import read_limits, write_limits
+from mlxhub.files.locks import hold_lock
 from mlxhub.files.manifest import (
     WrittenFile,
     forget,
@@ -26,7 +29,6 @@ from mlxhub.files.manifest import (
 from mlxhub.files.replaced import keep_copy
 from mlxhub.files.runs import parked_reason
 from mlxhub.files.state import (
-    hold_lock,
     make_private_directory,
     read_whole,
     remove_leftovers,
@@ -49,6 +51,7 @@ def reconcile(
     paths: Paths,
     launchd: Launchd | None,
     await_ready: AwaitReady,
+    limits: HubLimits | None = None,
     force: bool = False,
     during: During = nothing_during,
     remember: Remember | None = None,
@@ -57,13 +60,14 @@ def reconcile(
 
     `owns` narrows the labels of ours that may be removed. `launchd` is None where there is no session, so
     that nothing can be loaded. One reconciliation runs at a time, and one that was cut short is finished by
-    the next. `force`: touch also what is not ours. `remember` is called while nobody else can change the hub.
+    the next. `limits`: what models may take together from now on, None where this is not about all of them.
+    `force`: touch also what is not ours. `remember` is called while nobody else can change the hub.
     Raises PlanRefused, StateUnreadable and StateUnwritable before the first step.
     """
     if launchd is not None:
         launchd.require_session()
     with hold_lock(paths.lock):
-        plan = find_plan(desired, owns=owns, paths=paths, launchd=launchd, force=force)
+        plan = find_plan(desired, owns=owns, paths=paths, launchd=launchd, limits=limits, force=force)
         if plan.refusals:
             raise PlanRefused(plan.refusals)
         copies = [keep_copy(paths, path) for path in (strange_launchers(paths) if desired else [])]
@@ -71,10 +75,14 @@ def reconcile(
         for directory in (paths.agents, paths.logs, paths.working_directory):
             make_private_directory(directory)
             require_writable(directory)
-        for written in (paths.manifest, *map(paths.launcher, ROLES), *map(paths.plist, plan.touched)):
+        own = (paths.manifest, paths.limits, *map(paths.launcher, ROLES))
+        for written in (*own, *map(paths.plist, plan.touched)):
             remove_leftovers(written)
         if desired:
             install_launchers(paths, force=force)
+        if limits is not None:
+            # Before anything starts, which may load at once.
+            write_limits(paths.limits, limits)
         applied = CarryOut(paths, launchd, await_ready, during).take(plan)
         _forget_absent(desired, plan, owns=owns, paths=paths)
         if not installed_agents(paths):
@@ -91,6 +99,7 @@ def find_plan(
     owns: Callable[[str], bool],
     paths: Paths,
     launchd: Launchd | None,
+    limits: HubLimits | None = None,
     force: bool = False,
 ) -> Plan:
     """What `reconcile` would do; changes nothing. Raises NoSession."""
@@ -103,7 +112,16 @@ def find_plan(
     return replace(
         make_plan(desired, observed, force=force, proven=proven),
         in_the_way={path.name: f"{path} is not as mlxhub wrote it." for path in strange},
+        new_limits=limits is not None and _are_others_in_force(limits, paths),
     )
+
+
+def _are_others_in_force(limits: HubLimits, paths: Paths) -> bool:
+    """Before the first install there are none that could change; damaged ones are written anew."""
+    try:
+        return paths.limits.exists() and read_limits(paths.limits) != limits
+    except StateUnreadable:
+        return True
 
 
 def observe(

@@ -51,12 +51,36 @@ class Counts(BaseModel):
     loaded: int
 
 
+class GroupView(BaseModel):
+    """`loaded`: the models of it that are in memory or on their way there."""
+
+    name: str
+    max_loaded: int
+    loaded: list[str]
+
+
+class MemoryHolder(BaseModel):
+    """0 bytes: its load has not come so far that it is known."""
+
+    name: str
+    reserved_bytes: int
+
+
+class MemoryView(BaseModel):
+    """What loaded models have reserved together. `limit_bytes` is null where nothing was applied yet."""
+
+    limit_bytes: int | None = None
+    reserved_bytes: int = 0
+    holders: list[MemoryHolder] = []
+
+
 class HubStatus(BaseModel):
-    """`groups` is empty until hub.yaml can define them."""
+    """`groups` and `memory` are as applied last, and true also where workers are silent."""
 
     controller: ControllerView
     models: list[ModelView]
-    groups: list[None] = []
+    groups: list[GroupView] = []
+    memory: MemoryView = MemoryView()
     warnings: list[str] = []
     counts: Counts
 

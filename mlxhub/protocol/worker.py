@@ -32,6 +32,14 @@ class MemoryStatus(BaseModel):
     mlx_peak_bytes: int = 0
 
 
+class ReservationStatus(BaseModel):
+    """What it holds of what its hub's models may take. `is_waiting`: while another model is loaded."""
+
+    has_seat: bool = False
+    reserved_bytes: int = 0
+    is_waiting: bool = False
+
+
 class CounterStatus(BaseModel):
     """Since the process started. `cached_tokens` of the prompts' did not have to be read."""
 
@@ -68,6 +76,7 @@ class WorkerStatus(BaseModel):
     batch: BatchStatus
     prompt_cache: PromptCacheStatus = PromptCacheStatus()
     memory: MemoryStatus
+    reservation: ReservationStatus = ReservationStatus()
     counters: CounterStatus
     uptime_seconds: float
     load_seconds: float | None = None

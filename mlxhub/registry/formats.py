@@ -19,7 +19,7 @@ def check_formats(files: Sequence[ModelFile], *, trust_remote_code: bool) -> Non
     """By names alone. Raises IntakeRefused."""
     names = [file.name for file in files]
     unsafe = next((name for name in names if _UNSAFE.search(name)), None)
-    if not any(_WEIGHTS.fullmatch(name) for name in names):
+    if not any(is_loaded(file) for file in files):
         rather = f" (it has {unsafe}, which mlxhub does not load)" if unsafe else ""
         raise IntakeRefused(
             f"its directory has no model*.safetensors{rather}",
@@ -37,6 +37,11 @@ def check_formats(files: Sequence[ModelFile], *, trust_remote_code: bool) -> Non
             f"{unsafe} is of a format whose loading can run code, and is not needed",
             f'Delete it and download models without such (hf download REPO --exclude "*.bin"), or {TRUST}',
         )
+
+
+def is_loaded(file: ModelFile) -> bool:
+    """Whether mlx-lm takes it for weights of the model: others lie beside them, such as adapters."""
+    return _WEIGHTS.fullmatch(file.name) is not None
 
 
 def is_weights(file: ModelFile) -> bool:

@@ -11,6 +11,8 @@ from mlxhub.registry.refused import DOWNLOAD_AGAIN, IntakeRefused
 from mlxhub.registry.safetensors_header import check_weights
 from mlxhub.registry.settings import check_config, check_settings, is_settings
 
+ADAPTER_WEIGHTS = "adapters.safetensors"
+
 
 def check_model(directory: Path, *, trust_remote_code: bool = False) -> None:
     """Raises IntakeRefused with the first thing that must not be. Takes 0.2 s, most of it for the templates.
@@ -36,11 +38,11 @@ def check_adapter(directory: Path) -> None:
     if not directory.is_dir():
         raise IntakeRefused("there is no such directory", "Correct it in hub.yaml")
     files = {file.name: file for file in list_files(directory)}
-    for needed in ("adapter_config.json", "adapters.safetensors"):
+    for needed in ("adapter_config.json", ADAPTER_WEIGHTS):
         if needed not in files:
             raise IntakeRefused(f"it has no {needed}", "Make adapters with mlx_lm.lora, or convert them")
     read_object(files["adapter_config.json"])
-    check_weights(files["adapters.safetensors"])
+    check_weights(files[ADAPTER_WEIGHTS])
 
 
 def read_template(file: Path) -> str:

@@ -1,6 +1,8 @@
 """The header of a safetensors file, checked before MLX maps what it speaks of."""
 
 import json
+from collections import defaultdict
+from collections.abc import Mapping
 from math import prod
 from typing import BinaryIO
 
@@ -24,19 +26,28 @@ _NO_HEADER = "its header is not that of a safetensors file"
 _TOO_MANY = f"its header speaks of more than {MAX_TENSORS} tensors"
 
 
-def check_weights(file: ModelFile) -> None:
-    """Raises IntakeRefused."""
+def check_weights(file: ModelFile) -> Mapping[str, int]:
+    """Bytes of its tensors by their dtype. Raises IntakeRefused."""
     try:
         with file.path.open("rb") as opened:
-            fault = header_fault(opened)
+            found = read_header(opened)
     except OSError as error:
         raise IntakeRefused(f"{file.name} cannot be read: {error.strerror}", "Correct its rights") from None
-    if fault is not None:
-        raise IntakeRefused(f"{file.name} is damaged: {fault}", DOWNLOAD_AGAIN)
+    if isinstance(found, str):
+        raise IntakeRefused(f"{file.name} is damaged: {found}", DOWNLOAD_AGAIN)
+    return found
 
 
 def header_fault(opened: BinaryIO) -> str | None:
-    """8 bytes of header length, the header as JSON, then exactly the bytes it speaks of."""
+    found = read_header(opened)
+    return found if isinstance(found, str) else None
+
+
+def read_header(opened: BinaryIO) -> Mapping[str, int] | str:
+    """Bytes by dtype, or what is wrong with it.
+
+    8 bytes of header length, the header as JSON, then exactly the bytes it speaks of.
+    """
     size = opened.seek(0, 2)
     opened.seek(0)
     first = opened.read(8)
@@ -53,10 +64,10 @@ def header_fault(opened: BinaryIO) -> str | None:
         header = json.loads(raw.decode(), object_pairs_hook=_without_doubles, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return _NO_HEADER
-    return _content_fault(header, size - 8 - length) if isinstance(header, dict) else _NO_HEADER
+    return _content(header, size - 8 - length) if isinstance(header, dict) else _NO_HEADER
 
 
-def _content_fault(header: dict[str, object], data_bytes: int) -> str | None:
+def _content(header: dict[str, object], data_bytes: int) -> Mapping[str, int] | str:
     # MLX writes null where it has nothing to say.
     metadata = header.pop("__metadata__", None) or {}
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
@@ -64,21 +75,24 @@ def _content_fault(header: dict[str, object], data_bytes: int) -> str | None:
     if len(header) > MAX_TENSORS:
         return _TOO_MANY
     ranges = []
+    bytes_of: defaultdict[str, int] = defaultdict(int)
     for entry in header.values():
         place = _place(entry)
         if isinstance(place, str):
             return place
-        ranges.append(place)
+        dtype, begin, end = place
+        ranges.append((begin, end))
+        bytes_of[dtype] += end - begin
     at = 0
     for begin, end in sorted(ranges):
         if begin != at:
             return "its tensors overlap, or leave gaps"
         at = end
-    return None if at == data_bytes else f"its tensors have {data_bytes} bytes, its header speaks of {at}"
+    return bytes_of if at == data_bytes else f"its tensors have {data_bytes} bytes, its header speaks of {at}"
 
 
-def _place(entry: object) -> tuple[int, int] | str:
-    """Where one tensor begins and ends, or what is wrong with it."""
+def _place(entry: object) -> tuple[str, int, int] | str:
+    """The dtype of one tensor, where it begins and ends, or what is wrong with it."""
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [begin, end], **rest} if not rest:
             pass
@@ -94,7 +108,7 @@ def _place(entry: object) -> tuple[int, int] | str:
         return "its header speaks of more than any file has"
     if prod(shape) * _BITS[dtype] != 8 * (end - begin):
         return "it has a tensor whose shape and bytes differ"
-    return begin, end
+    return dtype, begin, end
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

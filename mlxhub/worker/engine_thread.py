@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from loguru import logger
 
+from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import LoadFailed
 from mlxhub.refusals import GenerationFailed
 from mlxhub.worker.engines.engine import (
@@ -51,9 +52,13 @@ class EngineThread:
     def start(self) -> None:
         self._thread.start()
 
+    def measure(self) -> "Future[MemoryNeed]":
+        """Fails with LoadFailed."""
+        return self._call(lambda: self._towards_load(self._engine.measure))
+
     def load(self) -> "Future[LoadedModel]":
         """Fails with LoadFailed."""
-        return self._call(self._load)
+        return self._call(lambda: self._towards_load(self._engine.load))
 
     def unload(self) -> "Future[None]":
         return self._call(self._engine.unload)
@@ -142,10 +147,10 @@ class EngineThread:
         except queue.Empty:
             return None
 
-    def _load(self) -> LoadedModel:
+    def _towards_load(self, step: Callable[[], T]) -> T:
         self._loading = True
         try:
-            return self._engine.load()
+            return step()
         except LoadFailed as failed:
             reason = failed.reason
         except Exception as error:  # noqa: BLE001 - whatever a loader raises

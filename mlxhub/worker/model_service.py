@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from loguru import logger
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
-from mlxhub.errors import LoadFailed, MlxhubError, ModelBusy, NotLoaded, UnknownModel
+from mlxhub.errors import LoadFailed, LoadRefused, MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.protocol.worker import CounterStatus
 from mlxhub.refusals import (
     ContextOverflow,
@@ -19,6 +20,7 @@ from mlxhub.refusals import (
     QueueFull,
     RequestTimeout,
 )
+from mlxhub.worker.admission import Admission
 from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
 from mlxhub.worker.generation import Generation
@@ -26,6 +28,9 @@ from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
 from mlxhub.worker.preparation import Preparation
 from mlxhub.worker.watchdog import watch_engine
+
+# Why a load did not come about; None: it did, or was an unload.
+NoLoad: TypeAlias = LoadFailed | LoadRefused | None
 
 
 class ModelService:
@@ -51,8 +56,10 @@ class ModelService:
         self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death, clock)
         self._preparation = Preparation(self.thread)
         self._in_flight = InFlight(self.thread.cancel)
-        self._transition: asyncio.Task[LoadFailed | None] | None = None
+        self.admission = Admission(settings.name, settings.limits, clock)
+        self._transition: asyncio.Task[NoLoad] | None = None
         self._backoff = LoadBackoff(clock)
+        self._refusal: str | None = None
         self._last_used: float | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self.stopped_cleanly = True
@@ -75,6 +82,8 @@ class ModelService:
         finally:
             self._preparation.close()
             self.stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
+            if self.stopped_cleanly:
+                self.admission.give_back()
 
     @property
     def in_flight(self) -> int:
@@ -136,7 +145,7 @@ class ModelService:
                 return overflow.prompt_tokens
 
     async def load(self) -> None:
-        """Bring it into memory now, also right after a failure. Raises LoadFailed."""
+        """Bring it into memory now, also right after a failure. Raises LoadFailed and LoadRefused."""
         while self.state is not ModelState.READY:
             if self.draining:
                 raise Draining
@@ -148,12 +157,16 @@ class ModelService:
                 raise error
 
     async def unload(self, *, if_idle: bool) -> None:
-        """Running answers get DRAIN_SECONDS. With `if_idle` raises ModelBusy instead of waiting."""
+        """Running answers get DRAIN_SECONDS. With `if_idle` raises ModelBusy instead of waiting.
+
+        A load whose turn has not come is given up, one that has begun comes to its end first.
+        """
         while self.state is not ModelState.UNLOADED:
             if if_idle and not self.is_idle:
                 raise ModelBusy(self.settings.name, self.in_flight)
             if self.state is ModelState.READY:
                 self._begin_unload("on request")
+            self.admission.abandon()
             assert self._transition is not None
             await asyncio.wait({self._transition})
 
@@ -246,15 +259,20 @@ class ModelService:
         self.state = ModelState.LOADING
         self._transition = self._tasks.create_task(self._load())
 
-    async def _load(self) -> LoadFailed | None:
-        began = self._clock()
-        logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
+    async def _load(self) -> NoLoad:
         try:
-            self.model = await asyncio.wrap_future(self.thread.load())
+            await self.admission.take_seat()
+            need = await asyncio.wrap_future(self.thread.measure())
+            async with self.admission.turn(need):
+                began = self._clock()
+                logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
+                self.model = await asyncio.wrap_future(self.thread.load())
+        except LoadRefused as refused:
+            return self._load_is_refused(refused)
         except Exception as error:  # noqa: BLE001 - the top of a background task, which must leave a state behind
             return self._load_has_failed(error)
         self.state = ModelState.READY
-        self.error = None
+        self.error = self._refusal = None
         self._backoff.succeeded()
         self.load_seconds = self._clock() - began
         self._last_used = self._clock()
@@ -262,10 +280,21 @@ class ModelService:
         self._arm()
         return None
 
+    def _load_is_refused(self, refused: LoadRefused) -> LoadRefused:
+        """Nothing is wrong with the model: the next request may find a place."""
+        self.admission.give_back()
+        self.state = ModelState.UNLOADED
+        if str(refused) != self._refusal:
+            # Clients ask again and again.
+            self._refusal = str(refused)
+            logger.warning("{}", refused)
+        return refused
+
     def _load_has_failed(self, error: Exception) -> LoadFailed:
         reason = (
             error.reason if isinstance(error, LoadFailed) else f"{type(error).__name__}. The log says more."
         )
+        self.admission.give_back()
         self.state = ModelState.UNLOADED
         self.error = reason
         self._backoff.failed()
@@ -286,6 +315,8 @@ class ModelService:
         except Exception as error:  # noqa: BLE001 - the top of a background task: memory is in an unknown state
             logger.exception("Unloading failed")
             self.break_down(f"unloading failed with {type(error).__name__}.")
+        else:
+            self.admission.give_back()
         self.model = None
         self.load_seconds = None
         self.state = ModelState.UNLOADED
@@ -317,6 +348,6 @@ class ModelService:
         self._loop.call_soon_threadsafe(self._in_flight.deliver, deltas)
 
 
-def _outcome(transition: asyncio.Task[LoadFailed | None]) -> MlxhubError | None:
+def _outcome(transition: asyncio.Task[NoLoad]) -> MlxhubError | None:
     """Cancelled with the service itself: whoever waited is told that it goes."""
     return Draining() if transition.cancelled() else transition.result()

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from mlxhub.files.state import hold_lock
+from mlxhub.files.locks import hold_lock
 from tests.stories.conftest import LiveHub
 
 START_SECONDS = 180

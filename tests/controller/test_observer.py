@@ -9,7 +9,9 @@ from loguru import logger
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
+from mlxhub.core.limits import Holder
 from mlxhub.core.observed import AgentState
+from mlxhub.fleet.holdings import Holdings
 from mlxhub.fleet.workers import Workers
 from tests.controller.hub import ALPHA, BETA, make_test_hub
 from tests.fakes.launchd import FakeLaunchd
@@ -48,3 +50,21 @@ async def test_a_look_that_breaks_leaves_its_model_silent_and_the_others_seen(tm
     assert observer.facts["beta"].agent is not None
     assert len(logged) == 1
     assert "Traceback" in logged[0]
+
+
+async def test_what_models_hold_is_looked_at_again_and_again_and_when_somebody_asks(tmp_path: Path) -> None:
+    hub = make_test_hub(tmp_path)
+    held = [Holdings(holders=(Holder("alpha", 1),)), Holdings(holders=(Holder("alpha", 2),))]
+    outside = Collaborators(
+        lambda: hub,
+        FakeLaunchd(),
+        lambda *_: ReloadOutcome(),
+        lambda _: "",
+        holdings=lambda: held.pop(0) if len(held) > 1 else held[0],
+    )
+    observer = Observer(HubInUse(hub), outside, Workers(Trusting()))
+    observing = asyncio.create_task(observer.run())
+    await until(lambda: observer.holdings.holders == (Holder("alpha", 1),))
+    await observer.look_at_all()
+    assert observer.holdings.holders == (Holder("alpha", 2),)
+    observing.cancel()

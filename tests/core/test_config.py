@@ -113,6 +113,33 @@ def test_a_model_is_found_by_name_and_by_alias() -> None:
             'hub.yaml:4: temperature of model "demo": input should be less than or equal to 2 (it is 3).',
         ),
         (
+            "groups:\n  - {name: a, max_loaded: 1}\n  - {name: a, max_loaded: 2}\n",
+            'hub.yaml:3: there is a group "a" already. Use another name, or remove one.',
+        ),
+        (
+            "groups:\n  - {name: a, max_loaded: 0}\n",
+            'hub.yaml:2: max_loaded of group "a": input should be greater than or equal to 1 (it is 0).',
+        ),
+        ("groups:\n  - {max_loaded: 1}\n", 'hub.yaml:2: "name" is missing of group no. 1.'),
+        (
+            "groups:\n  - {name: A b, max_loaded: 1}\n",
+            'hub.yaml:2: "A b" cannot be a group name. Use 1 to 63 of a-z 0-9 . _ -, '
+            "beginning with a letter or digit.",
+        ),
+        (
+            "memory_limit: 48\n",
+            "hub.yaml:1: memory_limit: input should be a valid string (it is 48).",
+        ),
+        (
+            "memory_limit: 120%\n",
+            "hub.yaml:1: memory_limit: must be auto, a size such as 48GB, or a share such as 75% "
+            "(it is '120%').",
+        ),
+        (
+            DEMO + "    memory_limit: 75%\n",
+            "hub.yaml:4: memory_limit of model \"demo\": must be a size such as 48GB or 900MB (it is '75%').",
+        ),
+        (
             DEMO + "    auto_unload_minutes: .nan\n",
             'hub.yaml:4: auto_unload_minutes of model "demo": input should be a finite number (it is nan).',
         ),

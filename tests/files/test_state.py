@@ -1,15 +1,13 @@
-"""Small files are whole or not there, and one process at a time changes a hub."""
+"""Small files are whole or not there."""
 
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
-from mlxhub.errors import LockTimeout, StateUnreadable
-from mlxhub.files.state import hold_lock, read_state, write_atomically, write_state
+from mlxhub.errors import StateUnreadable
+from mlxhub.files.state import read_state, write_atomically, write_state
 
 NUMBERS = TypeAdapter(dict[str, int])
 
@@ -41,37 +39,3 @@ def test_a_write_that_fails_leaves_the_old_content_and_no_litter(tmp_path: Path)
         write_atomically(path, "text is not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_second_holder_gives_up_at_its_deadline(tmp_path: Path) -> None:
-    now = 0.0
-
-    def pause(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    with (
-        hold_lock(tmp_path / "lock"),
-        pytest.raises(LockTimeout, match="Another mlxhub"),
-        hold_lock(tmp_path / "lock", seconds=5, clock=lambda: now, pause=pause),
-    ):
-        pass
-    assert 5 <= now < 6
-
-
-def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    code = f"""
-import time
-from pathlib import Path
-from mlxhub.files.state import hold_lock
-with hold_lock(Path({str(tmp_path / "lock")!r})):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    holder.kill()
-    holder.wait(10)
-    with hold_lock(tmp_path / "lock", seconds=1):
-        pass

@@ -7,8 +7,10 @@ import pytest
 
 from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.lifecycle import ModelState, ProcessState
+from mlxhub.core.limits import GroupLimit, Holder, HubLimits, ModelLimit
 from mlxhub.core.observed import AgentState, PortHolder
 from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.holdings import NOTHING_HELD, Holdings
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.fleet.status import Clocks, hub_status, model_view
 from mlxhub.protocol.hub import ControllerView
@@ -153,7 +155,7 @@ def test_while_launchd_is_silent_what_runs_is_unknown_unless_the_worker_answers(
 
 def test_counts_and_warnings() -> None:
     older = replace(ANSWERED, agent=replace(AGENT, generation="g0"), launchd_error="no answer.")
-    status = hub_status(HUB, {"alpha": older}, CONTROLLER, NOW)
+    status = hub_status(HUB, {"alpha": older}, CONTROLLER, NOW, NOTHING_HELD)
     assert (status.counts.models, status.counts.running, status.counts.loaded) == (1, 1, 1)
     assert status.warnings == [
         "launchd does not answer, process states are not known for sure: no answer.",
@@ -164,7 +166,7 @@ def test_counts_and_warnings() -> None:
 def test_a_model_that_may_run_code_of_its_own_is_named() -> None:
     trusted = replace(ALPHA, config=ALPHA.config.model_copy(update={"trust_remote_code": True}))
     hub = replace(HUB, models={"alpha": trusted})
-    status = hub_status(hub, {}, CONTROLLER, NOW)
+    status = hub_status(hub, {}, CONTROLLER, NOW, NOTHING_HELD)
     assert [view.trust_remote_code for view in status.models] == [True]
     assert status.warnings == [
         'Model "alpha" may run code that its authors wrote, as you: hub.yaml says trust_remote_code: true.'
@@ -177,3 +179,33 @@ def test_what_runs_tells_whether_it_may_run_code_of_its_model(configured: bool, 
     worker = WORKER.model_copy(update={"trust_remote_code": runs})
     assert model_view(model, replace(ANSWERED, worker=worker), NOW).trust_remote_code is runs
     assert model_view(model, None, NOW).trust_remote_code is configured
+
+
+def test_groups_and_memory_are_told_by_who_holds_them_also_where_workers_are_silent() -> None:
+    limits = HubLimits(
+        5_000_000_000, (GroupLimit("large", 2), GroupLimit("small", 1)), {"alpha": ModelLimit("large", None)}
+    )
+    holdings = Holdings(limits, (Holder("alpha", 3_000_000_000), Holder("gone", 7)))
+    status = hub_status(HUB, {"alpha": SILENT}, CONTROLLER, NOW, holdings)
+    assert [group.model_dump() for group in status.groups] == [
+        {"name": "large", "max_loaded": 2, "loaded": ["alpha"]},
+        {"name": "small", "max_loaded": 1, "loaded": []},
+    ]
+    assert status.memory.model_dump() == {
+        "limit_bytes": 5_000_000_000,
+        "reserved_bytes": 3_000_000_007,
+        "holders": [
+            {"name": "alpha", "reserved_bytes": 3_000_000_000},
+            {"name": "gone", "reserved_bytes": 7},
+        ],
+    }
+
+
+def test_what_cannot_be_known_and_groups_that_are_not_defined_are_warnings() -> None:
+    lost = ModelConfig(name="alpha", model_path="x", group="nowhere")
+    hub = replace(HUB, config=HubConfig(models=(lost,)))
+    status = hub_status(hub, {}, CONTROLLER, NOW, Holdings(error="limits.json cannot be read."))
+    assert status.warnings == [
+        'model "alpha": its group "nowhere" is not defined under groups, so nothing limits it.',
+        "What models hold of memory and groups is not known: limits.json cannot be read.",
+    ]

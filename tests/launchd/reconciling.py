@@ -4,6 +4,7 @@ import json
 import plistlib
 
 from mlxhub.core.agents import RenderedAgent
+from mlxhub.core.limits import HubLimits
 from mlxhub.core.paths import Paths
 from mlxhub.files.manifest import installed_agents
 from mlxhub.launchd.carry_out import Applied, AwaitReady, During, nothing_during
@@ -38,6 +39,7 @@ def bring(
     force: bool = False,
     during: During = nothing_during,
     remember: Remember | None = None,
+    limits: HubLimits | None = None,
 ) -> Applied:
     return reconcile(
         desired,
@@ -48,6 +50,7 @@ def bring(
         force=force,
         during=during,
         remember=remember,
+        limits=limits,
     )
 
 

@@ -1,15 +1,18 @@
 """Carrying a plan out on disk and in launchd: cut short anywhere, refused in part, and on another's label."""
 
 import plistlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mlxhub.core.limits import GroupLimit, HubLimits, ModelLimit
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Change
 from mlxhub.errors import LockTimeout, NoSession, PlanRefused
+from mlxhub.files.limits import read_limits
+from mlxhub.files.locks import hold_lock
 from mlxhub.files.manifest import installed_agents, written_files
-from mlxhub.files.state import hold_lock
 from mlxhub.launchd.carry_out import Applied
 from mlxhub.launchd.reconcile import find_plan
 from tests.fakes.launchd import FakeLaunchd
@@ -264,3 +267,45 @@ def test_what_became_of_it_is_written_down_before_anybody_else_can_change_the_hu
 
     bring(agents(paths, "a"), paths, FakeLaunchd(), remember=remember)
     assert seen == [True]
+
+
+LIMITS = HubLimits(5_000_000_000, (GroupLimit("large", 1),), {"a": ModelLimit("large", None)})
+
+
+def test_limits_hold_before_anything_starts_and_a_change_of_them_restarts_nothing(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    desired = agents(paths, "a")
+    known: list[HubLimits] = []
+    bring(
+        desired,
+        paths,
+        launchd,
+        await_ready=lambda _label: known.append(read_limits(paths.limits)),
+        limits=LIMITS,
+    )
+    assert known == [LIMITS]
+    assert bring(desired, paths, launchd, limits=LIMITS).plan.nothing_to_do
+
+    more = replace(LIMITS, groups=(GroupLimit("large", 2),))
+    changed = bring(desired, paths, launchd, limits=more)
+    assert (changed.plan.new_limits, changed.plan.stages, changed.plan.nothing_to_do) == (True, (), False)
+    assert read_limits(paths.limits) == more
+
+
+def test_damaged_limits_are_written_anew_and_a_part_of_the_hub_touches_none(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    paths.limits.parent.mkdir(parents=True, exist_ok=True)
+    paths.limits.write_text("{}")
+    bring(agents(paths, "a"), paths, launchd)
+    assert paths.limits.read_text() == "{}"
+    bring(agents(paths, "a"), paths, launchd, limits=LIMITS)
+    assert read_limits(paths.limits) == LIMITS
+
+
+def test_a_plan_that_is_refused_leaves_the_limits_that_hold(paths: Paths) -> None:
+    launchd = FakeLaunchd()
+    bring(agents(paths, "a"), paths, launchd, limits=LIMITS)
+    paths.plist("b").write_text("not ours")
+    with pytest.raises(PlanRefused):
+        bring(agents(paths, "a", "b"), paths, launchd, limits=replace(LIMITS, memory_bytes=1))
+    assert read_limits(paths.limits) == LIMITS

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from mlxhub.errors import LoadFailed, MlxhubError, UnknownModel, WorkerSilent
+from mlxhub.errors import (
+    GroupFull,
+    InsufficientMemory,
+    LoadFailed,
+    LoadNotBegun,
+    MlxhubError,
+    UnknownModel,
+    WorkerSilent,
+)
 from mlxhub.protocol.anthropic.answers import PING
 from mlxhub.protocol.anthropic.errors import anthropic_error, anthropic_error_event
 from mlxhub.protocol.anthropic.messages import Conversation, MessagesRequest
@@ -165,6 +173,9 @@ ERRORS: list[tuple[MlxhubError, str]] = [
     (QueueFull(1), "rate_limit_error"),
     (QueueTimeout(1), "overloaded_error"),
     (Draining(), "overloaded_error"),
+    (GroupFull("m", "g", 1, ("n",)), "rate_limit_error"),
+    (InsufficientMemory("m", 2, 1, {}, "x"), "overloaded_error"),
+    (LoadNotBegun("m", "x"), "overloaded_error"),
     (RequestTimeout(1), "timeout_error"),
     (LoadFailed("m", "x"), "api_error"),
     (GenerationFailed("x"), "api_error"),

@@ -3,6 +3,7 @@
 import threading
 import time
 
+from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import LoadFailed, MlxhubError
 from mlxhub.worker.engines.engine import (
     Delta,
@@ -23,10 +24,13 @@ class FakeEngine:
     """Admits `places` rows; each says "x" per step while `may_speak` is set, `max_tokens` times."""
 
     def __init__(self, places: int = 2) -> None:
+        self.may_measure = threading.Event()
+        self.may_measure.set()
         self.may_load = threading.Event()
         self.may_load.set()
         self.load_error: str | None = None
         self.loads = 0
+        self.weights_bytes = 1_000_000
         self.loaded = False
         self.break_step: Exception | None = None
         self.may_prepare = threading.Event()
@@ -40,6 +44,10 @@ class FakeEngine:
         self.places = places
         self._waiting: dict[int, PreparedRequest] = {}
         self._rows: dict[int, int] = {}
+
+    def measure(self) -> MemoryNeed:
+        assert self.may_measure.wait(10)
+        return MemoryNeed(self.weights_bytes, row_bytes=0, rows=1, context_tokens=100, kept_bytes=0)
 
     def load(self) -> LoadedModel:
         self.loads += 1

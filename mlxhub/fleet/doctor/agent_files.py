@@ -14,6 +14,7 @@ from mlxhub.core.plan import Ownership
 from mlxhub.core.restarts import CONTROLLER
 from mlxhub.errors import StateUnreadable
 from mlxhub.files.generations import read_history
+from mlxhub.files.limits import read_limits
 from mlxhub.files.manifest import WrittenFile, installed_agents, plist_ownership, written_files
 from mlxhub.files.runs import parked_reason, read_runs
 from mlxhub.fleet.doctor.asking import LeavingThreads, answer_within, answers_within, begin
@@ -61,6 +62,7 @@ def _read_records(paths: Paths) -> Records:
 def _damaged_record(paths: Paths, labels: Iterable[str]) -> str | None:
     try:
         read_history(paths)
+        read_limits(paths.limits)
         for label in labels:
             read_runs(paths.run_files(model_of(label) or CONTROLLER))
     except StateUnreadable as error:

@@ -8,7 +8,7 @@ from mlxhub.errors import MlxhubError
 from mlxhub.protocol.errors import THREAD_UNSUPPORTED, ErrorEnvelope, error_envelope, http_error
 from mlxhub.protocol.sse import typed_event
 
-_OVERLOADED = frozenset({"queue_timeout", "shutting_down"})
+_OVERLOADED = frozenset({"queue_timeout", "shutting_down", "insufficient_memory", "load_refused"})
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import LoadFailed, MlxhubError, NotLoaded
 from mlxhub.protocol.parts import SampledLogprob, TokenLogprob
 from mlxhub.refusals import ContextOverflow, InvalidRequest
@@ -76,13 +77,17 @@ class EchoEngine:
         self._rows: dict[int, _Row] = {}
         self._peak_rows = 0
 
+    def measure(self) -> MemoryNeed:
+        return MemoryNeed(
+            weights_bytes=self._learned().weights_bytes,
+            row_bytes=0,
+            rows=self._options.max_concurrency,
+            context_tokens=self._context_length,
+            kept_bytes=0,
+        )
+
     def load(self) -> LoadedModel:
-        try:
-            script = parse_script(self._options.model_path)
-        except ValueError as error:
-            raise LoadFailed(self._options.name, f"model_path: {error}.") from None
-        if script != self._script:
-            self._script, self._faults = script, EchoFaults(self._options.name, script.faults)
+        script = self._learned()
         self._sleep(script.load_seconds)
         self._weights = take_memory(script.weights_bytes)
         self._faults.in_load()
@@ -91,6 +96,16 @@ class EchoEngine:
         return LoadedModel(
             self._context_length, Markers(), _parse_no_tool_call, self._options.max_concurrency
         )
+
+    def _learned(self) -> EchoScript:
+        """Raises LoadFailed."""
+        try:
+            script = parse_script(self._options.model_path)
+        except ValueError as error:
+            raise LoadFailed(self._options.name, f"model_path: {error}.") from None
+        if script != self._script:
+            self._script, self._faults = script, EchoFaults(self._options.name, script.faults)
+        return script
 
     def unload(self) -> None:
         self._rows.clear()

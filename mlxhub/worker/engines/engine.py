@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
 from mlxhub.core.constraint import Constraint
+from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import MlxhubError
 from mlxhub.protocol.parts import SampledLogprob
 
@@ -196,6 +197,9 @@ class EngineLoad:
 
 class Engine(Protocol):
     """Owned by one thread: `prepare` and `compile` may each be called from another, one call at a time."""
+
+    def measure(self) -> MemoryNeed:
+        """What the next load will take; that one does not check again what this has. Raises LoadFailed."""
 
     def load(self) -> LoadedModel:
         """Raises LoadFailed."""

@@ -36,15 +36,6 @@ from mlxhub.worker.engines.token_bytes import TokenBytes
 if TYPE_CHECKING:
     from mlxhub.worker.engines.grammars import Grammars
 
-CONTEXT_KEYS = (
-    "max_position_embeddings",
-    "n_positions",
-    "max_seq_len",
-    "max_sequence_length",
-    "n_ctx",
-    "seq_length",
-)
-FALLBACK_CONTEXT = 8192
 _THINK_TAIL_TOKENS = 32
 # Begins like hardly anything that people write.
 _ANOTHER_TEXT = "\u2042"
@@ -276,15 +267,6 @@ def _parsed(call: Any) -> ParsedCall:
     if not isinstance(name, str) or not name:
         raise ValueError("a call needs a name")
     return ParsedCall(name, text)
-
-
-def context_length_of(config: Mapping[str, Any]) -> int:
-    text_config = config.get("text_config") or {}
-    for key in CONTEXT_KEYS:
-        for place in (config, text_config):
-            if isinstance(length := place.get(key), int) and length > 0:
-                return length
-    return FALLBACK_CONTEXT
 
 
 def vocabulary_of(config: Mapping[str, Any], tokenizer: Any) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from mlxhub.core.config import ReasoningParser, ToolCallParser
+from mlxhub.core.memory import MemoryNeed, Use
 from mlxhub.errors import MlxhubError, NotLoaded
 from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
 from mlxhub.registry.template_renderer import TemplateRenderer
@@ -37,6 +38,7 @@ from mlxhub.worker.engines.engine import (
     TextPrompt,
     TokenPrompt,
 )
+from mlxhub.worker.engines.measuring import measure
 from mlxhub.worker.engines.open_files import kept_open_files
 from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text_row import TextRow
@@ -88,9 +90,26 @@ class TextEngine:
         self._peak_rows = 0
         # Known from the first load on; then it tells the truth also of what an unload left behind.
         self._memory_bytes: Callable[[], tuple[int, int]] | None = None
+        self._found: LoadOptions | None = None
+
+    def measure(self) -> MemoryNeed:
+        options = self._options
+        self._found = found = self._check()
+        from mlxhub.worker.engines.mlx_lm_loading import has_slow_halves  # noqa: PLC0415 - imported by the check
+
+        use = Use(
+            context_length=options.context_length,
+            max_concurrency=options.max_concurrency,
+            prefill_step=options.prefill.alone,
+            kv_bits=options.kv_bits,
+            slow_halves=has_slow_halves(),
+            kept_entries=options.kept_prompts,
+            kept_bytes=options.kept_bytes,
+        )
+        return measure(found, use)
 
     def load(self) -> LoadedModel:
-        # Its program starts while the model is checked and read.
+        # Its program starts while the model is read.
         renderer = TemplateRenderer(self._options.name)
         try:
             return self._load(renderer)
@@ -98,25 +117,30 @@ class TextEngine:
             renderer.close()
             raise
 
-    def _load(self, renderer: TemplateRenderer) -> LoadedModel:
-        options = self._options
+    def _check(self) -> LoadOptions:
+        """What is to be loaded, while MLX is imported. Raises LoadFailed."""
         # MLX, transformers and tokenizers cost 80 MB: a worker that has nothing loaded does not pay them.
         # A child tries the chat template while they are imported: each takes a while.
         with ThreadPoolExecutor(1, "check") as checks:
             finding = checks.submit(self._find)
             with kept_open_files():
                 from mlxhub.worker.engines.mlx_lm_adapter import memory_bytes  # noqa: PLC0415 - as said above
-                from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - likewise
-                from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - likewise
-            checked = finding.result()
+                from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: F401, PLC0415 - likewise
+            self._memory_bytes = memory_bytes
+            return finding.result()
 
-        self._memory_bytes = memory_bytes
-        model = load_text_model(checked, renderer)
+    def _load(self, renderer: TemplateRenderer) -> LoadedModel:
+        options = self._options
+        found, self._found = self._found or self._check(), None
+        from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - imported by the check
+        from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - likewise
+
+        model = load_text_model(found, renderer)
         wanted = options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
         self._model = model
         self._max_rows = options.max_concurrency if model.why_one_at_a_time is None else 1
-        self._read = ReadPrompts(options.kept_prompts, options.kept_bytes, self._stored(checked))
+        self._read = ReadPrompts(options.kept_prompts, options.kept_bytes, self._stored(found))
         self._peak_rows = 0
         return LoadedModel(
             self._context_length,

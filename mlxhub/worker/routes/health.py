@@ -7,7 +7,13 @@ import psutil
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mlxhub.protocol.worker import BatchStatus, MemoryStatus, PromptCacheStatus, WorkerStatus
+from mlxhub.protocol.worker import (
+    BatchStatus,
+    MemoryStatus,
+    PromptCacheStatus,
+    ReservationStatus,
+    WorkerStatus,
+)
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.watchdog import WEDGED_SECONDS
 
@@ -58,6 +64,11 @@ class HealthRoutes:
                 footprint_bytes=self._process.memory_info().rss,
                 mlx_active_bytes=measured.active_bytes,
                 mlx_peak_bytes=measured.peak_bytes,
+            ),
+            reservation=ReservationStatus(
+                has_seat=service.admission.has_seat,
+                reserved_bytes=service.admission.reserved_bytes,
+                is_waiting=service.admission.is_waiting,
             ),
             counters=service.counters,
             uptime_seconds=time.monotonic() - self._started,

@@ -43,6 +43,10 @@ class _StatusCollector(Collector):
             "mlxhub_batch_rows": ("Rows decoding together", now.batch.rows),
             "mlxhub_prompt_cache_bytes": ("Memory of what is kept of prompts", now.prompt_cache.used_bytes),
             "mlxhub_memory_footprint_bytes": ("Memory of the process", now.memory.footprint_bytes),
+            "mlxhub_memory_reserved_bytes": (
+                "Memory reserved of the hub's memory_limit",
+                now.reservation.reserved_bytes,
+            ),
             "mlxhub_mlx_active_bytes": ("Memory MLX holds", now.memory.mlx_active_bytes),
             "mlxhub_mlx_peak_bytes": ("Most memory MLX held", now.memory.mlx_peak_bytes),
         }

@@ -1,0 +1,129 @@
+"""How much memory a model will take: its weights, what it keeps of prompts (KV), and its process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlxhub.core.document import Value
+from mlxhub.core.kv_layers import kv_values
+from mlxhub.errors import size_text
+
+# A worker with its libraries (100 MB, measured on Linux), and what MLX computes with in a step.
+PROCESS_BYTES = 250_000_000
+# Most requests are far shorter than what models can hold: what nobody asked for is not reserved.
+UNSAID_CONTEXT = 4096
+_CONTEXT_KEYS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "max_sequence_length",
+    "n_ctx",
+    "seq_length",
+)
+_FALLBACK_CONTEXT = 8192
+_QUANTISED_KEYS = frozenset({"quantization", "quantization_config"})
+# Of a group of 32 numbers: a scale and a bias of 16 bits each. Groups of 64 take half of that.
+_BITS_OF_SCALES = 1
+_FLOAT8 = ("F8_E4M3", "F8_E5M2")  # MLX does not compute with these: models widen them
+_HALF = ("F16", "BF16")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`config`: what config.json says. `weights`: bytes by dtype, as the headers of its safetensors say."""
+
+    config: Mapping[str, Value]
+    weights: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What hub.yaml says of how a model is used. `context_length` None: nobody said.
+
+    `slow_halves`: this machine computes in float32 what is not quantised. `kept_entries`, `kept_bytes`:
+    bounds of what is kept of prompts beyond the requests that are served.
+    """
+
+    context_length: int | None
+    max_concurrency: int
+    prefill_step: int
+    kv_bits: int | None
+    slow_halves: bool
+    kept_entries: int
+    kept_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    """`context_tokens`: of each of the `rows` that it is meant for; `row_bytes`: what one of them takes."""
+
+    weights_bytes: int
+    row_bytes: int
+    rows: int
+    context_tokens: int
+    kept_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return PROCESS_BYTES + self.weights_bytes + self.rows * self.row_bytes + self.kept_bytes
+
+    def advice(self, limit_bytes: int) -> str:
+        """What to change in hub.yaml so that it fits, alone, into so much."""
+        left = limit_bytes - PROCESS_BYTES - self.weights_bytes - self.kept_bytes
+        if left >= self.row_bytes > 0:
+            return f"It would fit with max_concurrency: {min(self.rows, left // self.row_bytes)}."
+        if left > 0:
+            return (
+                f"One request of {self.context_tokens} tokens takes {size_text(self.row_bytes)}: lower its "
+                "context_length, or say with memory_limit of this model what to reserve for it."
+            )
+        weights = size_text(limit_bytes - left)
+        return f"It takes {weights} without any request: use a smaller quantisation, or raise memory_limit."
+
+
+def estimate(
+    model: Checkpoint, use: Use, *, adapter: Mapping[str, int] | None = None, draft: Checkpoint | None = None
+) -> MemoryNeed:
+    """Rather too much than too little, but for contexts that nobody named.
+
+    With a draft model or `kv_bits` one request is answered at a time. `adapter`: bytes by dtype.
+    """
+    tokens = min(use.context_length or UNSAID_CONTEXT, context_length_of(model.config))
+    row_bytes = _row_bytes(model, use, tokens, use.kv_bits)
+    weights_bytes = _weights_bytes(model.weights, model, use) + _weights_bytes(adapter or {}, model, use)
+    if draft is not None:
+        row_bytes += _row_bytes(draft, use, tokens, None)
+        weights_bytes += _weights_bytes(draft.weights, draft, use)
+    return MemoryNeed(
+        weights_bytes=weights_bytes,
+        row_bytes=row_bytes,
+        rows=1 if draft is not None or use.kv_bits is not None else use.max_concurrency,
+        context_tokens=tokens,
+        kept_bytes=min(use.kept_bytes, use.kept_entries * row_bytes),
+    )
+
+
+def context_length_of(config: Mapping[str, Value]) -> int:
+    """Tokens that it can hold, as far as it says so."""
+    within = config.get("text_config")
+    for key in _CONTEXT_KEYS:
+        for place in (config, within if isinstance(within, dict) else {}):
+            if isinstance(length := place.get(key), int) and length > 0:
+                return length
+    return _FALLBACK_CONTEXT
+
+
+def is_quantised(config: Mapping[str, Value]) -> bool:
+    return bool(_QUANTISED_KEYS & config.keys())
+
+
+def _weights_bytes(weights: Mapping[str, int], model: Checkpoint, use: Use) -> int:
+    widened = use.slow_halves and not is_quantised(model.config)
+    factors = dict.fromkeys(_FLOAT8, 4 if widened else 2) | dict.fromkeys(_HALF, 2 if widened else 1)
+    return sum(size * factors.get(dtype, 1) for dtype, size in weights.items())
+
+
+def _row_bytes(model: Checkpoint, use: Use, tokens: int, kv_bits: int | None) -> int:
+    """What is kept has the type that is computed in, unless `kv_bits` says otherwise."""
+    plain = 32 if use.slow_halves and not is_quantised(model.config) else 16
+    bits = plain if kv_bits is None else kv_bits + _BITS_OF_SCALES
+    return kv_values(model.config, tokens, use.prefill_step) * bits // 8
