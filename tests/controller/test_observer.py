@@ -62,7 +62,7 @@ async def test_what_models_hold_is_looked_at_again_and_again_and_when_somebody_a
         lambda _: "",
         holdings=lambda: held.pop(0) if len(held) > 1 else held[0],
     )
-    observer = Observer(HubInUse(hub), outside, Workers(Trusting()))
+    observer = Observer(HubInUse(hub), outside, Workers(Trusting()), lambda _: None)
     observing = asyncio.create_task(observer.run())
     await until(lambda: observer.holdings.holders == (Holder("alpha", 1),))
     await observer.look_at_all()
