@@ -85,3 +85,6 @@ def test_workers_keep_the_limits_by_themselves_and_a_reload_changes_them_without
     killed.kill()
     killed.wait(30)
     eventually(lambda: hub.json("status")["groups"][0]["loaded"] == ["one"], seconds=30)
+    hub.ok("uninstall")
+    left = {path.name for path in (hub.home / "state").iterdir()}
+    assert not left & {"limits.json", "locks"}
