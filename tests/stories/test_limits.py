@@ -69,10 +69,14 @@ def test_workers_keep_the_limits_by_themselves_and_a_reload_changes_them_without
 
     hub.ok("start")
     hub.write(*MODELS, groups="[{name: tier, max_loaded: 2}]", memory_limit=f"{held // 10**6 + 1}MB")
+    assert "~ limits  (memory_limit and groups, no restart)" in hub.ok("plan")
     hub.ok("reload")
-    status, code, message = refusal(hub, ports["one"], "one")
-    assert (status, code) == (503, "insufficient_memory")
-    assert "(held by: two " in message
+    for port in (ports["one"], hub.port):
+        status, code, message = refusal(hub, port, "one")
+        assert (status, code) == (503, "insufficient_memory")
+        assert "(held by: two " in message
+    asked = hub.run("load-model", "one")
+    assert (asked.returncode, "(held by: two " in asked.stdout + asked.stderr) == (1, True)
     hub.write(*MODELS, groups="[{name: tier, max_loaded: 2}]", memory_limit="4GB")
     hub.ok("reload")
     assert ask(hub, ports["one"], "one") == "pong"
@@ -81,3 +85,6 @@ def test_workers_keep_the_limits_by_themselves_and_a_reload_changes_them_without
     killed.kill()
     killed.wait(30)
     eventually(lambda: hub.json("status")["groups"][0]["loaded"] == ["one"], seconds=30)
+    hub.ok("uninstall")
+    left = {path.name for path in (hub.home / "state").iterdir()}
+    assert not left & {"limits.json", "locks"}
