@@ -246,22 +246,31 @@ class LoadFailed(ModelError):
 
 
 class LoadRefused(ModelError):
-    """The next request may find that it is no longer so."""
+    """The next request may find that it is no longer so, at the earliest after `retry_after_seconds`."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(f'Model "{name}" is not loaded now: {reason}')
         self.name = name
         self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
 
 
 class GroupFull(LoadRefused):
     """`loaded`: the models of it that are in memory."""
 
-    def __init__(self, name: str, group: str, max_loaded: int, loaded: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        group: str,
+        max_loaded: int,
+        loaded: tuple[str, ...],
+        retry_after_seconds: float | None = None,
+    ) -> None:
         super().__init__(
             name,
             f'of its group "{group}" at most {max_loaded} may be in memory, and there is: '
             f"{', '.join(loaded)}. Unload one of them first.",
+            retry_after_seconds,
         )
         self.group = group
         self.max_loaded = max_loaded

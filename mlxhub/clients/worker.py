@@ -51,9 +51,16 @@ class WorkerClient:
         """Returns when the weights are in memory."""
         await self._call(self._orders, "POST", b"/load", seconds)
 
-    async def unload(self, seconds: float = UNLOAD_SECONDS) -> None:
-        """Returns when the weights are out of memory; running requests get time to end."""
-        await self._call(self._orders, "POST", b"/unload", seconds)
+    async def unload(self, *, if_idle: bool = False, seconds: float = UNLOAD_SECONDS) -> None:
+        """Returns when the weights are out of memory; running requests get time to end.
+
+        `if_idle`: RemoteError, `model_busy`, where there are any.
+        """
+        await self._call(self._orders, "POST", b"/unload?if_idle=1" if if_idle else b"/unload", seconds)
+
+    def hang_up(self) -> bool:
+        """On a worker that hangs: who waits for what it was told to do gets WorkerSilent. Whether any did."""
+        return self._orders.close()
 
     def close(self) -> None:
         self._questions.close()

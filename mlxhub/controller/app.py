@@ -5,11 +5,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlxhub.clients.remote_error import RemoteError
@@ -25,6 +24,7 @@ from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operation_log import OperationLog
 from mlxhub.controller.operations import Operations
+from mlxhub.controller.remote_answers import on_remote_error
 from mlxhub.controller.repairs import INTERVAL_SECONDS as REPAIR_EVERY_SECONDS
 from mlxhub.controller.repairs import Repairs
 from mlxhub.controller.routes.events import event_routes
@@ -33,19 +33,20 @@ from mlxhub.controller.routes.hub import hub_routes
 from mlxhub.controller.routes.openai import openai_routes
 from mlxhub.controller.routes.operations import operation_routes
 from mlxhub.controller.routes.unlocking import unlocking_routes
+from mlxhub.controller.scheduling import Scheduling
 from mlxhub.controller.sessions import Sessions
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.files.keys import WorkerTrust
-from mlxhub.fleet.happenings import CONTROLLER_STARTED, CONTROLLER_STOPPING, Happening
+from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.happenings import CONTROLLER_STARTED, CONTROLLER_STOPPING, Happening, happenings
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.workers import Workers
 from mlxhub.protocol.dialects import FOR_MODELS
-from mlxhub.protocol.errors import ErrorEnvelope, status_headers
 from mlxhub.protocol.hub import ControllerView
 from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
-from mlxhub.web.responses import ErrorResponse, UnexpectedErrors, install_error_handlers
+from mlxhub.web.responses import UnexpectedErrors, install_error_handlers
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Controller:
     app: ASGIApp
     observer: Observer
     dispatcher: Dispatcher
+    scheduling: Scheduling
     operations: Operations
     operation_log: OperationLog
     events: EventLog
@@ -73,6 +75,7 @@ class Controller:
 
     def stop_waiting(self) -> None:
         """The process ends: what launchd and workers are doing, they do without it."""
+        self.scheduling.cancel()
         self.operations.cancel()
         self.operation_log.cancel()
 
@@ -96,10 +99,12 @@ def make_controller(
     trust = WorkerTrust(settings.keys)
     workers = Workers(trust)
     events = EventLog([log_event, *plugin_sinks()])
-    observer = Observer(in_use, collaborators, workers, events.emit, clock)
+    observer = Observer(in_use, collaborators, workers, clock)
+    observer.add_listener(partial(_tell_happenings, events))
     operations = Operations(in_use, observer, workers, collaborators, settings, tasks, events.emit)
     operation_log = OperationLog(tasks, events.emit)
-    dispatcher = Dispatcher(in_use, observer, operations, trust, silent_seconds)
+    scheduling = Scheduling(in_use, observer, operations, tasks, clock)
+    dispatcher = Dispatcher(in_use, observer, scheduling, workers, trust, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
     sessions = Sessions(clock)
@@ -116,7 +121,7 @@ def make_controller(
         middleware=[Middleware(UnexpectedErrors)],
     )
     install_error_handlers(api)
-    api.add_exception_handler(RemoteError, _on_remote_error)
+    api.add_exception_handler(RemoteError, on_remote_error)
     guard = Guard(
         _by_path(Forwarder(dispatcher), api),
         table=TABLE,
@@ -127,7 +132,7 @@ def make_controller(
     repairs = Repairs(in_use, observer, operations, clock, repair_every_seconds)
     begun = f"The controller begins at http://{settings.host}:{settings.port} with {len(hub.models)} models."
     events.emit(Happening(CONTROLLER_STARTED, begun))
-    return Controller(app, observer, dispatcher, operations, operation_log, events, repairs)
+    return Controller(app, observer, dispatcher, scheduling, operations, operation_log, events, repairs)
 
 
 def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:
@@ -142,6 +147,13 @@ def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:
     return app
 
 
+def _tell_happenings(
+    events: EventLog, name: str, last: ModelFacts | None, facts: ModelFacts, _began: float
+) -> None:
+    for happening in happenings(name, last, facts):
+        events.emit(happening)
+
+
 def _controller_view(settings: ControllerSettings, hub: Hub) -> ControllerView:
     return ControllerView(
         process=ProcessState.RUNNING,
@@ -151,8 +163,3 @@ def _controller_view(settings: ControllerSettings, hub: Hub) -> ControllerView:
         label=hub.controller_label,
         started_at=round(time.time(), 3),
     )
-
-
-async def _on_remote_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RemoteError)
-    return ErrorResponse(error.status, ErrorEnvelope(error=error.body), status_headers(error.status))

@@ -11,10 +11,8 @@ from mlxhub.clients.headers import Headers
 from mlxhub.clients.upstream import Trust, Upstream, WorkerUnreachable
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
-from mlxhub.controller.operations import Operations
-from mlxhub.errors import ModelNotRunning
-from mlxhub.fleet.hub import HubModel
-from mlxhub.fleet.processes import refuse_parked
+from mlxhub.controller.scheduling import Place, Scheduling
+from mlxhub.fleet.workers import Workers
 from mlxhub.refusals import Draining
 
 # A worker that answers, for instance while it loads, may take its time; one that does not even say how it
@@ -26,10 +24,11 @@ _WATCH_EVERY_SECONDS = 1.0
 class Lease:
     """The right to one exchange with the worker of a model."""
 
-    def __init__(self, dispatcher: "Dispatcher", name: str, upstream: Upstream) -> None:
-        self.name = name
+    def __init__(self, dispatcher: "Dispatcher", place: Place) -> None:
+        self.name = place.name
         self._dispatcher = dispatcher
-        self._upstream = upstream
+        self._place = place
+        self._upstream = dispatcher.upstream(place.name)
         self._connection: Connection | None = None
 
     async def ask(self, method: str, target: bytes, headers: Headers, body: bytes) -> Connection:
@@ -39,7 +38,7 @@ class Lease:
             self._connection = await self._upstream.ask(method, target, headers, body)
         except WorkerUnreachable:
             # It ended since the last look at it, and has seen nothing of the request.
-            self._upstream = await self._dispatcher.revive(self.name)
+            self._upstream = await self._dispatcher.revive(self._place)
             self._connection = await self._upstream.ask(method, target, headers, body)
         return self._connection
 
@@ -49,20 +48,22 @@ class Lease:
 
 
 class Dispatcher:
-    """Starts the process of a model that is asked for; loading the weights is the worker's own affair."""
+    """A request goes to a worker once its model is in memory."""
 
     def __init__(
         self,
         hub: HubInUse,
         observer: Observer,
-        operations: Operations,
+        scheduling: Scheduling,
+        workers: Workers,
         trust: Trust,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         """`silent_seconds`: what waits for a worker that says nothing at all ends after this."""
         self._hub = hub
         self._observer = observer
-        self._operations = operations
+        self._scheduling = scheduling
+        self._workers = workers
         self._trust = trust
         self._silent_seconds = silent_seconds
         self._upstreams: dict[str, Upstream] = {}
@@ -76,8 +77,13 @@ class Dispatcher:
     async def watch(self) -> None:
         """Until cancelled: hang up on workers that hang, so that nobody waits for them for ever."""
         while True:
-            for name, upstream in self._upstreams.items():
-                if self._observer.silent_seconds(name) >= self._silent_seconds and upstream.close():
+            for name, model in self._hub.value.models.items():
+                if self._observer.silent_seconds(name) < self._silent_seconds:
+                    continue
+                upstream = self._upstreams.get(name)
+                # Both, whatever the first says.
+                ended = [upstream is not None and upstream.close(), self._workers.of(model).hang_up()]
+                if any(ended):
                     logger.warning(
                         'The worker of model "{}" has been silent for {:g} s: what waits for it ends.',
                         name,
@@ -96,7 +102,7 @@ class Dispatcher:
 
     @asynccontextmanager
     async def lease(self, model_id: str) -> AsyncIterator[Lease]:
-        """Waits until the worker answers. Raises UnknownModel, Draining, ModelFailed or what stopped it.
+        """Waits until the model is in memory. Raises UnknownModel, Draining or why there is no place for it.
 
         Leaving ends the exchange: a worker that is still answering is hung up on.
         """
@@ -105,39 +111,25 @@ class Dispatcher:
         model = self._hub.value.find(model_id)
         self._leases += 1
         try:
-            if not self._observer.is_serving(model.name):
-                await self._start(model)
-                # A reload meanwhile may have moved it to another port.
-                model = self._hub.value.find(model_id)
-            lease = Lease(self, model.name, self._upstream(model))
-            try:
-                yield lease
-            finally:
-                lease.end()
+            async with self._scheduling.place(model.name) as place:
+                lease = Lease(self, place)
+                try:
+                    yield lease
+                finally:
+                    lease.end()
         finally:
             self._leases -= 1
 
-    async def revive(self, name: str) -> Upstream:
-        """The port takes no connection: see what became of the process, and start it if it is down."""
-        await self._observer.look(name)
-        if not self._observer.is_serving(name):
-            await self._start(self._hub.value.named(name))
-        return self._upstream(self._hub.value.named(name))
+    async def revive(self, place: Place) -> Upstream:
+        """The port takes no connection: see what became of the process, and wait until it is back."""
+        await self._observer.look(place.name)
+        await place.take()
+        return self.upstream(place.name)
 
-    async def _start(self, model: HubModel) -> None:
-        await refuse_parked(model)
-        if not model.config.jit:
-            await self._observer.look(model.name)
-            if self._observer.is_serving(model.name):
-                return
-            raise ModelNotRunning(
-                model.name, f"hub.yaml says jit: false. Start it with: mlxhub start-model {model.name}"
-            )
-        status = await self._operations.start(model.name, enable=False)
-        logger.debug('A request for model "{}" found it with pid {}.', model.name, status.pid)
-
-    def _upstream(self, model: HubModel) -> Upstream:
-        upstream = self._upstreams.get(model.name)
+    def upstream(self, name: str) -> Upstream:
+        """To where it is now: a reload may have moved it to another port. Raises UnknownModel."""
+        model = self._hub.value.named(name)
+        upstream = self._upstreams.get(name)
         if upstream is None or upstream.port != model.port:
-            upstream = self._upstreams[model.name] = Upstream(model.name, model.port, self._trust)
+            upstream = self._upstreams[name] = Upstream(name, model.port, self._trust)
         return upstream

@@ -7,7 +7,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
+from mlxhub.clients.remote_error import RemoteError
 from mlxhub.controller.dispatcher import Dispatcher
+from mlxhub.controller.remote_answers import remote_error_response
 from mlxhub.errors import MlxhubError, WorkerSilent
 from mlxhub.protocol.dialects import broken_off
 from mlxhub.refusals import InvalidRequest
@@ -41,6 +43,8 @@ class Forwarder:
             await run_unless_disconnected(receive, self._relay(scope, send, model_id, body))
         except ClientDisconnect:
             logger.debug("The client left.")
+        except RemoteError as failure:
+            await remote_error_response(failure)(scope, receive, send)
         except MlxhubError as failure:
             await client_error_response(failure)(scope, receive, send)
 

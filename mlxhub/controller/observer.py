@@ -8,19 +8,22 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from loguru import logger
 
 from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.fleet.facts import ModelFacts
-from mlxhub.fleet.happenings import Happening, happenings
 from mlxhub.fleet.holdings import NOTHING_HELD
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.observation import look
 from mlxhub.fleet.workers import Workers
 
 INTERVAL_SECONDS = 1.5
+
+# What hears of each look: the model's name, the facts before and now, and when the look began.
+Listener: TypeAlias = Callable[[str, ModelFacts | None, ModelFacts, float], None]
 
 
 class Observer:
@@ -29,19 +32,20 @@ class Observer:
         hub: HubInUse,
         collaborators: Collaborators,
         workers: Workers,
-        emit: Callable[[Happening], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`emit` is told of what has changed."""
         self._hub = hub
         self._outside = collaborators
         self._workers = workers
-        self._emit = emit
         self._clock = clock
+        self._listeners: list[Listener] = []
         self._facts: dict[str, ModelFacts] = {}
         self._counting = asyncio.Lock()
         self.holdings = NOTHING_HELD
         self._looking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def add_listener(self, listener: Listener) -> None:
+        self._listeners.append(listener)
 
     @property
     def facts(self) -> Mapping[str, ModelFacts]:
@@ -74,19 +78,23 @@ class Observer:
                     if not self._looking[model.name].locked():
                         tasks.create_task(self._look(model, fresh=False))
                 if not self._counting.locked():
-                    tasks.create_task(self._count())
+                    tasks.create_task(self.count())
                 await asyncio.sleep(INTERVAL_SECONDS)
 
     async def look_at_all(self) -> None:
-        await asyncio.gather(self._count(), *(self.look(name) for name in self._hub.value.models))
+        await asyncio.gather(self.count(), *(self.look(name) for name in self._hub.value.models))
 
     async def look(self, name: str) -> None:
-        """A look that begins after this call, for whoever has just changed something."""
-        model = self._hub.value.models.get(name)
-        if model is not None:
-            await self._look(model, fresh=True)
+        """A look that begins after this call, for whoever has just changed something.
 
-    async def _count(self) -> None:
+        Of the model as it is in use then: a reload may move it meanwhile.
+        """
+        looked_at = None
+        while (model := self._hub.value.models.get(name)) is not None and model is not looked_at:
+            await self._look(model, fresh=True)
+            looked_at = model
+
+    async def count(self) -> None:
         """What models hold together."""
         async with self._counting:
             self.holdings = await asyncio.to_thread(self._outside.holdings)
@@ -94,6 +102,7 @@ class Observer:
     async def _look(self, model: HubModel, *, fresh: bool) -> None:
         async with self._looking[model.name]:
             last = self._facts.get(model.name)
+            began = self._clock()
             try:
                 facts = await look(
                     model,
@@ -108,8 +117,8 @@ class Observer:
                 facts = self._unseen(model.name, last, error)
             if model.name in self._hub.value.models:
                 self._facts[model.name] = facts
-                for happening in happenings(model.name, last, facts):
-                    self._emit(happening)
+                for listener in self._listeners:
+                    listener(model.name, last, facts, began)
 
     def _unseen(self, name: str, last: ModelFacts | None, error: Exception) -> ModelFacts:
         """After a look that broke. What breaks each of them is logged once."""

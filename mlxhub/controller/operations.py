@@ -106,6 +106,18 @@ class Operations:
         """Once for all who ask at the same time. `enable`: a person asked for it."""
         return await self._starts.run((name, enable), lambda: self._start(name, enable))
 
+    async def load(self, name: str) -> None:
+        """Of a process that runs; once for all who ask at the same time."""
+        await self._loads.run(name, lambda: self._load_now(name))
+
+    async def make_room(self, name: str) -> None:
+        """Out of memory with it, unless somebody is faster: RemoteError, `model_busy`."""
+        try:
+            await self._workers.of(self._hub.value.named(name)).unload(if_idle=True)
+            logger.info('Model "{}" left memory to make room for another.', name)
+        finally:
+            await self._observer.look(name)
+
     def was_taken_away(self, name: str) -> bool:
         """Whether a repair booted it out and could not load it again, and nobody stopped it since."""
         return name in self._taken_away
@@ -204,7 +216,7 @@ class Operations:
     async def _load(self, name: str) -> str:
         """Starts the process first where it is down."""
         await self.start(name, enable=True)
-        await self._loads.run(name, lambda: self._load_now(name))
+        await self.load(name)
         return f'Model "{name}" is in memory.'
 
     async def _load_now(self, name: str) -> None:

@@ -125,7 +125,7 @@ def worker_settings(
     config: HubConfig, model: ModelConfig, port: int, paths: Paths, home: Path
 ) -> WorkerSettings:
     """Without its group and memory_limit, which a worker reads at each load: they restart nothing."""
-    options = model.model_dump(exclude={"port", "default", "log_level", "group", "memory_limit"})
+    options = model.model_dump(exclude={"port", "default", "log_level", "group", "pinned", "memory_limit"})
     return WorkerSettings.model_validate(
         options
         | _locations(model, base=paths.config.parent, home=home)

@@ -193,6 +193,7 @@ class ModelConfig(EngineOptions):
     default: bool = Field(True, description="Its process starts at login and at install.")
     log_level: LogLevel | None = Field(None, description="null: as the hub's.")
     group: Name | None = Field(None, description="Of `groups`; null: none.")
+    pinned: bool = Field(False, description="Never unloaded to make room for another.")
     memory_limit: Size | None = Field(
         None, description="Memory that is reserved for it while it is loaded; null: as estimated."
     )
@@ -203,6 +204,9 @@ class GroupConfig(_Strict):
 
     name: Name = Field(description="Slug.")
     max_loaded: int = Field(ge=1, description="Models of it that may be in memory at once.")
+    idle_unload_trigger_min: float | None = Field(
+        None, ge=0, description="Minutes of idleness after which one makes room for another; null: never."
+    )
 
 
 class RunRecords(_Strict):

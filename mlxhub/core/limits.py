@@ -16,16 +16,23 @@ Bytes = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True, slots=True)
 class GroupLimit:
+    """`idle_minutes`: of a member that then makes room for another; None: none does."""
+
     name: str
     max_loaded: Annotated[int, Field(ge=1)]
+    idle_minutes: Annotated[float, Field(ge=0)] | None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelLimit:
-    """`group`: one that limits it. `reserved_bytes`: instead of what is estimated for it."""
+    """`group`: one that limits it. `reserved_bytes`: instead of what is estimated for it.
+
+    `pinned`: it makes room for nobody.
+    """
 
     group: str | None
     reserved_bytes: Bytes | None
+    pinned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class HubLimits:
         return [name for name in names if self.of(name).group == group.name]
 
 
-_UNLIMITED = ModelLimit(group=None, reserved_bytes=None)
+_UNLIMITED = ModelLimit(group=None, reserved_bytes=None, pinned=False)
 NO_LIMITS = HubLimits(memory_bytes=None, groups=(), models={})
 
 
@@ -64,7 +71,9 @@ def make_limits(config: HubConfig, total_bytes: int) -> HubLimits:
     groups = {group.name for group in config.groups}
     return HubLimits(
         memory_bytes=parse_ceiling(config.memory_limit, total_bytes),
-        groups=tuple(GroupLimit(group.name, group.max_loaded) for group in config.groups),
+        groups=tuple(
+            GroupLimit(group.name, group.max_loaded, group.idle_unload_trigger_min) for group in config.groups
+        ),
         models={
             model.name: limit
             for model in config.models
@@ -116,4 +125,5 @@ def _model_limit(model: ModelConfig, groups: set[str]) -> ModelLimit:
     return ModelLimit(
         group=model.group if model.group in groups else None,
         reserved_bytes=None if model.memory_limit is None else parse_size(model.memory_limit),
+        pinned=model.pinned,
     )

@@ -2,22 +2,24 @@
 
 Tickets are served in the order in which they came, model by model. For each model that is waited for:
 
-1. What cannot wait any longer is rejected: at its deadline, or because the model left hub.yaml.
-2. Something is under way for it: its tickets wait for the end, and its place is kept for it.
+1. It left hub.yaml: rejected.
+2. It is being loaded: its tickets wait for the end, which has a limit of its own, and its place is kept.
 3. A start or load failed while it waited, or failed before and is not to be tried again yet: rejected with
    that failure.
-4. Nothing certain is known of it: its tickets wait for the next observation.
-5. It is ready: all its tickets are granted, unless it leaves or is drained for somebody who waits longer.
-6. `jit: false`: rejected, unless somebody is loading it.
-7. Its worker has refused it too often: rejected in the worker's words. After each refusal the tickets wait
+4. It is ready: all its tickets are granted, unless it leaves or is drained for somebody who waits longer.
+5. Tickets at their deadline are rejected.
+6. Something else is under way for it: the others wait for the end, and its place is kept for it.
+7. Nothing certain is known of it: its tickets wait for the next observation.
+8. `jit: false`: rejected, unless somebody is loading it.
+9. Its worker has refused it too often: rejected in the worker's words. After each refusal the tickets wait
    until all others have been observed anew, since the worker must know something that is not known here.
-8. Somebody is loading it, or there is room (eviction.py): it is loaded, once its process was started.
-9. There will be room when those are gone who are leaving: its process is started meanwhile.
-10. Others have to leave: they are unloaded, and its process is started meanwhile.
-11. There is no room, but of somebody nothing certain is known: its tickets wait for the next observation.
-12. Others can be replaced: tickets that can wait for so long do, the others are rejected with the time when
+10. Somebody is loading it, or there is room (eviction.py): it is loaded, once its process was started.
+11. There will be room when those are gone who are leaving: its process is started meanwhile.
+12. Others have to leave: they are unloaded, and its process is started meanwhile.
+13. There is no room, but of somebody nothing certain is known: its tickets wait for the next observation.
+14. Others can be replaced: tickets that can wait for so long do, the others are rejected with the time when
     to come again. Who is to be replaced now and is busy is drained: who asks for it now waits in line.
-13. There is no room: rejected with who has it.
+15. There is no room: rejected with who has it.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -87,46 +89,47 @@ class _Look:
 
     def serve(self, slot: Slot) -> None:
         # 1
-        waiting = self._without_those_too_late(slot)
         if slot.left_hub_yaml:
-            self._reject(slot, waiting, NoSuchModel())
+            self._reject(slot, slot.waiting, NoSuchModel())
         # 2
-        elif slot.under_way is not None:
-            if isinstance(slot.under_way, Start) and waiting:
-                self._promise_place(slot)
-        else:
+        elif not isinstance(slot.under_way, Load):
             # 3
-            waiting = self._without_those_failed(slot, waiting)
+            waiting = self._without_those_failed(slot, list(slot.waiting))
             # 4
-            if slot.is_known and waiting:
-                self._serve_known(slot, waiting)
-
-    def _serve_known(self, slot: Slot, waiting: Collection[Ticket]) -> None:
-        # 5
-        if slot.is_ready:
-            if slot.name not in self._draining and not self._places[slot.name].leaving:
+            if slot.is_ready and slot.name not in self._draining and not self._places[slot.name].leaving:
                 self._grant(slot, waiting)
+            # 5
+            elif waiting := self._without_those_too_late(slot, waiting):
+                self._serve_in_time(slot, waiting)
+
+    def _serve_in_time(self, slot: Slot, waiting: Collection[Ticket]) -> None:
         # 6
+        if slot.under_way is not None:
+            if isinstance(slot.under_way, Start):
+                self._promise_place(slot)
+        # 7, and of what is ready it is the turn of another
+        elif not slot.is_known or slot.is_ready:
+            pass
+        # 8
         elif not slot.rules.jit:
             if slot.memory is not ModelState.LOADING:
                 self._reject(slot, waiting, NotOnDemand(is_running=slot.is_serving))
-        # 7
+        # 9
         elif slot.refusal is not None and slot.refusal.count >= MOST_REFUSALS:
             self._reject(slot, waiting, Broken(slot.refusal.error))
         elif slot.refusal is None or self._others_were_seen_since(slot.refusal.at, slot):
             self._bring_in(slot, waiting)
 
-    def _without_those_too_late(self, slot: Slot) -> list[Ticket]:
-        late = [ticket for ticket in slot.waiting if ticket.deadline <= self._now]
-        self._reject(slot, late, TimedOut())
-        waiting = [ticket for ticket in slot.waiting if ticket.deadline > self._now]
-        for ticket in waiting:
+    def _without_those_too_late(self, slot: Slot, waiting: list[Ticket]) -> list[Ticket]:
+        self._reject(slot, [ticket for ticket in waiting if ticket.deadline <= self._now], TimedOut())
+        rest = [ticket for ticket in waiting if ticket.deadline > self._now]
+        for ticket in rest:
             self._look_again(ticket.deadline)
-        return waiting
+        return rest
 
     def _without_those_failed(self, slot: Slot, waiting: list[Ticket]) -> list[Ticket]:
         failure = slot.failure
-        if failure is None:
+        if failure is None or slot.under_way is not None:
             return waiting
         if failure.until > self._now:
             self._reject(slot, waiting, Broken(failure.error), failure.until)
@@ -143,24 +146,24 @@ class _Look:
         is_loading = slot.memory is ModelState.LOADING
         room = Fits() if is_loading else make_room(newcomer, [*self._places.values()], self._rules, self._now)
         match room:
-            # 8
+            # 10
             case Fits():
                 self._load(slot)
-            # 9
+            # 11
             case FitsLater():
                 self._start_meanwhile(slot)
-            # 10
+            # 12
             case Evict(names):
                 for name in names:
                     self._unload(name)
                 self._start_meanwhile(slot)
-            # 11
+            # 13
             case _ if not self._all_are_certain():
                 pass
-            # 12
+            # 14
             case Replace():
                 self._wait_for_turn(slot, waiting, room)
-            # 13
+            # 15
             case GroupFull() | NoMemory():
                 self._reject(slot, waiting, room)
 

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mlxhub.core.config import HubConfig
+from mlxhub.core.limits import HubLimits
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRules:
@@ -31,3 +34,20 @@ class Rules:
     models: Mapping[str, ModelRules] = field(default_factory=dict)
     groups: Mapping[str, GroupRules] = field(default_factory=dict)
     memory_limit_bytes: int | None = None
+
+
+def make_rules(config: HubConfig, limits: HubLimits) -> Rules:
+    """`limits` as they are in force."""
+    models = {
+        model.name: ModelRules(
+            jit=model.jit, pinned=limits.of(model.name).pinned, group=limits.of(model.name).group
+        )
+        for model in config.models
+    }
+    groups = {
+        group.name: GroupRules(
+            group.max_loaded, None if group.idle_minutes is None else group.idle_minutes * 60
+        )
+        for group in limits.groups
+    }
+    return Rules(models, groups, limits.memory_bytes)

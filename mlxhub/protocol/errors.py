@@ -1,5 +1,6 @@
 """The one table from errors to HTTP, and the one shape in which every error leaves."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -127,6 +128,9 @@ def status_headers(status: int) -> dict[str, str]:
 def error_headers(error: errors.MlxhubError) -> dict[str, str]:
     """As `status_headers`, and what this very error adds."""
     headers = status_headers(http_error(error).status)
-    if isinstance(error, refusals.WrongMethod):
-        headers["allow"] = ", ".join(error.allowed)
+    match error:
+        case refusals.WrongMethod(allowed=allowed):
+            headers["allow"] = ", ".join(allowed)
+        case errors.LoadRefused(retry_after_seconds=float(seconds)):
+            headers["retry-after"] = str(max(1, math.ceil(seconds)))
     return headers

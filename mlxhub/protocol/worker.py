@@ -33,10 +33,14 @@ class MemoryStatus(BaseModel):
 
 
 class ReservationStatus(BaseModel):
-    """What it holds of what its hub's models may take. `is_waiting`: while another model is loaded."""
+    """What it holds of what its hub's models may take. `is_waiting`: while another model is loaded.
+
+    `needed_bytes`: what it would reserve, as it was found at its last load; 0: none was begun.
+    """
 
     has_seat: bool = False
     reserved_bytes: int = 0
+    needed_bytes: int = 0
     is_waiting: bool = False
 
 
@@ -80,6 +84,7 @@ class WorkerStatus(BaseModel):
     counters: CounterStatus
     uptime_seconds: float
     load_seconds: float | None = None
+    load_retry_in_seconds: float = 0.0
     idle_seconds: float | None = None
     unload_in_seconds: float | None = None
     draining: bool = False

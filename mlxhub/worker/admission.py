@@ -35,6 +35,8 @@ class Admission:
         self._turn: int | None = None
         self._abandoned = False
         self.is_waiting = False
+        # Known from the first time that it was measured.
+        self.needed_bytes = 0
         # What a child that is only forked has of a lock would hold it for as long as that child lives.
         os.register_at_fork(after_in_child=self._let_go)
 
@@ -116,7 +118,7 @@ class Admission:
     def _reserve(self, entry: Entry, need: MemoryNeed) -> None:
         with self._refusing():
             limits = self._limits()
-            size = limits.of(self._name).reserved_bytes or need.total_bytes
+            size = self.needed_bytes = limits.of(self._name).reserved_bytes or need.total_bytes
             entry.reserve(size, lambda others: refuse_short_memory(self._name, size, need, limits, others))
 
     def _limits(self) -> HubLimits:

@@ -22,5 +22,5 @@ class LoadBackoff:
         self._seconds = FIRST_SECONDS
 
     @property
-    def is_waiting(self) -> bool:
-        return self._clock() < self._until
+    def seconds_left(self) -> float:
+        return max(0.0, self._until - self._clock())

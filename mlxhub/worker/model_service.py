@@ -104,6 +104,11 @@ class ModelService:
         return self._clock() - self._last_used
 
     @property
+    def load_retry_in_seconds(self) -> float:
+        """After a load that failed: until a request may begin another."""
+        return 0.0 if self.error is None else self._backoff.seconds_left
+
+    @property
     def unload_in_seconds(self) -> float | None:
         return None if self._idle_timer is None else max(0.0, self._idle_timer.when() - self._loop.time())
 
@@ -252,7 +257,7 @@ class ModelService:
         self._arm()
 
     def _raise_kept_failure(self) -> None:
-        if self.error is not None and self._backoff.is_waiting:
+        if self.error is not None and self.load_retry_in_seconds > 0:
             raise LoadFailed(self.settings.name, self.error)
 
     def _begin_load(self) -> None:

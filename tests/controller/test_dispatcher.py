@@ -13,6 +13,8 @@ from mlxhub.controller.dispatcher import Dispatcher
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operations import Operations
+from mlxhub.controller.scheduling import Scheduling
+from mlxhub.core.lifecycle import ModelState
 from mlxhub.core.observed import AgentState
 from mlxhub.fleet.happenings import Happening
 from mlxhub.fleet.workers import Workers
@@ -52,7 +54,7 @@ class Moving:
 
 @asynccontextmanager
 async def moving_hub(directory: Path) -> AsyncIterator[Moving]:
-    old, new = (FakeWorker("alpha", port) for port in free_ports(2))
+    old, new = (FakeWorker("alpha", port, memory=ModelState.READY) for port in free_ports(2))
     hubs = [
         make_test_hub(directory, ALPHA.model_copy(update={"port": worker.port, "jit": False}))
         for worker in (old, new)
@@ -63,14 +65,15 @@ async def moving_hub(directory: Path) -> AsyncIterator[Moving]:
     outside = Collaborators(lambda: hubs[1], launchd, lambda *_: ReloadOutcome(), lambda _: "")
     workers = Workers(Trusting())
     happened: list[Happening] = []
-    observer = Observer(in_use, outside, workers, happened.append)
+    observer = Observer(in_use, outside, workers)
     for worker in (old, new):
         await worker.open(PID)
     async with asyncio.TaskGroup() as tasks:
         operations = Operations(
             in_use, observer, workers, outside, controller_settings(directory), tasks, happened.append
         )
-        dispatcher = Dispatcher(in_use, observer, operations, Trusting())
+        scheduling = Scheduling(in_use, observer, operations, tasks)
+        dispatcher = Dispatcher(in_use, observer, scheduling, workers, Trusting())
         yield Moving(dispatcher, observer, launchd, old, new, move=lambda: in_use.replace(hubs[1]))
     for worker in (old, new):
         await worker.die()

@@ -36,7 +36,7 @@ async def test_a_look_that_breaks_leaves_its_model_silent_and_the_others_seen(tm
     ]
     hub = make_test_hub(tmp_path, *models)
     outside = Collaborators(lambda: hub, HalfBroken(), lambda *_: ReloadOutcome(), lambda _: "")
-    observer = Observer(HubInUse(hub), outside, Workers(Trusting()), lambda _: None)
+    observer = Observer(HubInUse(hub), outside, Workers(Trusting()))
     logged: list[str] = []
     sink = logger.add(lambda message: logged.append(str(message)), level="ERROR")
     observing = asyncio.create_task(observer.run())
@@ -62,7 +62,7 @@ async def test_what_models_hold_is_looked_at_again_and_again_and_when_somebody_a
         lambda _: "",
         holdings=lambda: held.pop(0) if len(held) > 1 else held[0],
     )
-    observer = Observer(HubInUse(hub), outside, Workers(Trusting()), lambda _: None)
+    observer = Observer(HubInUse(hub), outside, Workers(Trusting()))
     observing = asyncio.create_task(observer.run())
     await until(lambda: observer.holdings.holders == (Holder("alpha", 1),))
     await observer.look_at_all()

@@ -27,8 +27,11 @@ HUB = parse_config(
 )
 LIMITS = HubLimits(
     memory_bytes=5_000_000_000,
-    groups=(GroupLimit("large", 1),),
-    models={"a": ModelLimit("large", None), "b": ModelLimit("large", 2_000_000_000)},
+    groups=(GroupLimit("large", 1, None),),
+    models={
+        "a": ModelLimit("large", None, pinned=False),
+        "b": ModelLimit("large", 2_000_000_000, pinned=False),
+    },
 )
 NEED = MemoryNeed(
     weights_bytes=3_000_000_000 - PROCESS_BYTES, row_bytes=0, rows=1, context_tokens=9, kept_bytes=0

@@ -77,15 +77,21 @@ def test_without_jit_only_what_a_person_loads_is_granted() -> None:
     assert hub.see("a", **READY) == [Grant(hub.ticket(3), "a")]
 
 
-def test_a_deadline_ends_the_waiting_and_not_the_load() -> None:
-    hub = Hub({"a": UNLOADED})
-    (load,) = hub.ask("a", 1, seconds=5)
+def test_a_deadline_ends_the_waiting_for_a_start() -> None:
+    hub = Hub({"a": DOWN})
+    (start,) = hub.ask("a", 1, seconds=5)
     assert hub.scheduler.look_at == 1005
     assert hub.after(4.9) == []
     assert hub.after(0.1) == [Reject(hub.ticket(1, 5), "a", TimedOut())]
     assert hub.scheduler.look_at is None
-    hub.finish(load)
-    assert hub.ask("a", 2) == [Grant(hub.ticket(2), "a")]
+    assert hub.finish(start) == []
+
+
+def test_whoever_waits_for_a_load_that_is_under_way_waits_for_its_end() -> None:
+    hub = Hub({"a": UNLOADED})
+    (load,) = hub.ask("a", 1, seconds=5)
+    assert hub.after(60) == []
+    assert hub.finish(load) == [Grant(hub.ticket(1, 5), "a")]
 
 
 def test_a_failed_load_is_told_to_all_who_wait_and_tried_again_after_its_time() -> None:

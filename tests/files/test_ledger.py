@@ -130,8 +130,8 @@ class Hub(RuleBasedStateMachine):
     @rule(memory=st.integers(1, 20), most=st.integers(1, 4))
     def reload(self, memory: int, most: int) -> None:
         """Nobody is thrown out."""
-        grouped = {name: ModelLimit("g", None) for name in NAMES}
-        self.limits = HubLimits(memory, (GroupLimit("g", most),), grouped)
+        grouped = {name: ModelLimit("g", None, pinned=False) for name in NAMES}
+        self.limits = HubLimits(memory, (GroupLimit("g", most, None),), grouped)
 
     @rule(name=st.sampled_from(NAMES), size=st.integers(1, 20))
     def load(self, name: str, size: int) -> None:

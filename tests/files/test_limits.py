@@ -10,8 +10,8 @@ from mlxhub.files.limits import read_limits, write_limits
 
 LIMITS = HubLimits(
     memory_bytes=48_000_000_000,
-    groups=(GroupLimit("large", 2),),
-    models={"a": ModelLimit("large", 3_000_000_000), "b": ModelLimit(None, None)},
+    groups=(GroupLimit("large", 2, None),),
+    models={"a": ModelLimit("large", 3_000_000_000, pinned=False), "b": ModelLimit(None, None, pinned=False)},
 )
 
 

@@ -12,7 +12,7 @@ def test_a_hub_that_was_never_applied_holds_nothing(paths: Paths) -> None:
 
 
 def test_holders_are_told_beside_the_limits_in_force(paths: Paths) -> None:
-    limits = HubLimits(9, (GroupLimit("g", 1),), {})
+    limits = HubLimits(9, (GroupLimit("g", 1, None),), {})
     write_limits(paths.limits, limits)
     entry = Ledger(paths.locks).take("a", lambda _others: None)
     entry.reserve(5, lambda _others: None)

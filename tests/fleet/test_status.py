@@ -183,7 +183,9 @@ def test_what_runs_tells_whether_it_may_run_code_of_its_model(configured: bool, 
 
 def test_groups_and_memory_are_told_by_who_holds_them_also_where_workers_are_silent() -> None:
     limits = HubLimits(
-        5_000_000_000, (GroupLimit("large", 2), GroupLimit("small", 1)), {"alpha": ModelLimit("large", None)}
+        5_000_000_000,
+        (GroupLimit("large", 2, None), GroupLimit("small", 1, None)),
+        {"alpha": ModelLimit("large", None, pinned=False)},
     )
     holdings = Holdings(limits, (Holder("alpha", 3_000_000_000), Holder("gone", 7)))
     status = hub_status(HUB, {"alpha": SILENT}, CONTROLLER, NOW, holdings)

@@ -269,7 +269,9 @@ def test_what_became_of_it_is_written_down_before_anybody_else_can_change_the_hu
     assert seen == [True]
 
 
-LIMITS = HubLimits(5_000_000_000, (GroupLimit("large", 1),), {"a": ModelLimit("large", None)})
+LIMITS = HubLimits(
+    5_000_000_000, (GroupLimit("large", 1, None),), {"a": ModelLimit("large", None, pinned=False)}
+)
 
 
 def test_limits_hold_before_anything_starts_and_a_change_of_them_restarts_nothing(paths: Paths) -> None:
@@ -286,7 +288,7 @@ def test_limits_hold_before_anything_starts_and_a_change_of_them_restarts_nothin
     assert known == [LIMITS]
     assert bring(desired, paths, launchd, limits=LIMITS).plan.nothing_to_do
 
-    more = replace(LIMITS, groups=(GroupLimit("large", 2),))
+    more = replace(LIMITS, groups=(GroupLimit("large", 2, None),))
     changed = bring(desired, paths, launchd, limits=more)
     assert (changed.plan.new_limits, changed.plan.stages, changed.plan.nothing_to_do) == (True, (), False)
     assert read_limits(paths.limits) == more

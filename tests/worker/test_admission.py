@@ -25,8 +25,8 @@ from tests.worker.test_model_service import Clock, Story, begin, play, say, unti
 
 GROUP = HubLimits(
     memory_bytes=PROCESS_BYTES + 2_000_000,
-    groups=(GroupLimit("g", 1),),
-    models={"m": ModelLimit("g", None), "other": ModelLimit("g", None)},
+    groups=(GroupLimit("g", 1, None),),
+    models={"m": ModelLimit("g", None, pinned=False), "other": ModelLimit("g", None, pinned=False)},
 )
 
 
@@ -118,7 +118,7 @@ def test_too_little_memory_refuses_and_leaves_what_others_hold(place: Place) -> 
 
 
 def test_what_hub_yaml_says_of_a_model_is_reserved_instead(place: Place) -> None:
-    place.allow(HubLimits(500, (), {"m": ModelLimit(None, 500)}))
+    place.allow(HubLimits(500, (), {"m": ModelLimit(None, 500, pinned=False)}))
 
     async def story(service: ModelService, _engine: FakeEngine) -> None:
         await service.load()
@@ -132,7 +132,7 @@ def test_new_limits_hold_from_the_next_load_on(place: Place) -> None:
         other = place.enter("other")
         with pytest.raises(GroupFull):
             await service.load()
-        place.allow(HubLimits(None, (GroupLimit("g", 2),), GROUP.models))
+        place.allow(HubLimits(None, (GroupLimit("g", 2, None),), GROUP.models))
         await service.load()
         place.allow(GROUP)
         assert await say(service) == 1, "who is in memory is not thrown out"

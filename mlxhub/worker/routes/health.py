@@ -68,11 +68,13 @@ class HealthRoutes:
             reservation=ReservationStatus(
                 has_seat=service.admission.has_seat,
                 reserved_bytes=service.admission.reserved_bytes,
+                needed_bytes=service.admission.needed_bytes,
                 is_waiting=service.admission.is_waiting,
             ),
             counters=service.counters,
             uptime_seconds=time.monotonic() - self._started,
             load_seconds=service.load_seconds,
+            load_retry_in_seconds=service.load_retry_in_seconds,
             idle_seconds=service.idle_seconds,
             unload_in_seconds=service.unload_in_seconds,
             draining=service.draining,

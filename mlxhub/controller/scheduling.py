@@ -1,0 +1,195 @@
+"""The Scheduler's hands: carries out what it decides, and tells it what was seen and how things ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+
+from loguru import logger
+
+from mlxhub.clients.upstream import WorkerUnreachable
+from mlxhub.controller.hub_in_use import HubInUse
+from mlxhub.controller.observer import Observer
+from mlxhub.controller.operations import Operations
+from mlxhub.controller.scheduling_terms import error_of, outcome_of, slot_facts
+from mlxhub.core.commands import (
+    Command,
+    Done,
+    Failed,
+    Grant,
+    Load,
+    Outcome,
+    Reject,
+    Start,
+    Ticket,
+    Unload,
+    Work,
+)
+from mlxhub.core.rules import Rules, make_rules
+from mlxhub.core.scheduler import Scheduler
+from mlxhub.errors import MlxhubError
+from mlxhub.fleet.facts import ModelFacts
+
+
+class Place:
+    """The right to use a model that is in memory."""
+
+    def __init__(self, scheduling: "Scheduling", name: str) -> None:
+        self.name = name
+        self._scheduling = scheduling
+        self._ticket: Ticket | None = None
+
+    async def take(self) -> None:
+        """Waits. Raises what keeps it from coming. One that was held before is given back first."""
+        self.give_back()
+        self._ticket = await self._scheduling.take(self.name)
+
+    def give_back(self) -> None:
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            self._scheduling.give_back(ticket)
+
+
+class Scheduling:
+    """On the event loop. Its work goes on when whoever it was for leaves."""
+
+    def __init__(
+        self,
+        hub: HubInUse,
+        observer: Observer,
+        operations: Operations,
+        tasks: asyncio.TaskGroup,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._hub = hub
+        self._observer = observer
+        self._operations = operations
+        self._tasks = tasks
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._rules = self._rules_now()
+        self._scheduler = Scheduler(self._rules)
+        self._numbers = count(1)
+        self._waiting: dict[Ticket, asyncio.Future[None]] = {}
+        self._working: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        observer.add_listener(self._on_look)
+
+    @asynccontextmanager
+    async def place(self, name: str) -> AsyncIterator[Place]:
+        """Entered when the model is in memory, for the time of one exchange. Raises as `Place.take`."""
+        place = Place(self, name)
+        try:
+            await place.take()
+            yield place
+        finally:
+            place.give_back()
+
+    async def take(self, name: str) -> Ticket:
+        if name not in self._observer.facts:
+            await self._observer.look(name)
+        self._follow_rules()
+        seconds = self._hub.value.named(name).config.queue_timeout
+        ticket = Ticket(next(self._numbers), self._clock() + seconds)
+        answer = self._waiting[ticket] = self._loop.create_future()
+        try:
+            self._carry_out(self._scheduler.on_request(ticket, name, self._clock()))
+            await answer
+        except BaseException:
+            # Its client left, maybe just when it was granted.
+            self._carry_out(self._scheduler.on_cancelled(ticket, self._clock()))
+            raise
+        finally:
+            self._waiting.pop(ticket, None)
+        return ticket
+
+    def give_back(self, ticket: Ticket) -> None:
+        self._carry_out(self._scheduler.on_released(ticket, self._clock()))
+
+    def cancel(self) -> None:
+        """The process ends: what was begun, launchd and workers bring to its end."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._working:
+            task.cancel()
+
+    def _on_look(self, name: str, _last: ModelFacts | None, facts: ModelFacts, began: float) -> None:
+        self._follow_rules()
+        seen = slot_facts(name, facts, began)
+        self._carry_out(self._scheduler.on_observed(name, seen, self._clock()))
+
+    def _follow_rules(self) -> None:
+        """Of hub.yaml as it is in use: a reload changes them one model after the other."""
+        rules = self._rules_now()
+        if rules != self._rules:
+            self._rules = rules
+            self._carry_out(self._scheduler.on_config(rules, self._clock()))
+
+    def _rules_now(self) -> Rules:
+        return make_rules(self._hub.value.config, self._observer.holdings.limits)
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Grant(ticket):
+                    self._answer(ticket, None)
+                case Reject(ticket, name):
+                    self._answer(ticket, error_of(command, self._hub.value, self._rules))
+                case Start(name) | Load(name) | Unload(name):
+                    logger.debug("{} of model {}", type(command).__name__, name)
+                    task = self._tasks.create_task(self._work(command))
+                    self._working.add(task)
+                    task.add_done_callback(self._working.discard)
+        self._set_timer()
+
+    def _answer(self, ticket: Ticket, error: MlxhubError | None) -> None:
+        answer = self._waiting.get(ticket)
+        if answer is None or answer.done():
+            return
+        if error is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(error)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (look_at := self._scheduler.look_at) is not None:
+            self._timer = self._loop.call_later(max(0.0, look_at - self._clock()), self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self._carry_out(self._scheduler.on_time(self._clock()))
+
+    async def _work(self, work: Work) -> None:
+        try:
+            outcome = await self._outcome(work)
+        except Exception as error:  # noqa: BLE001  the top of a background task
+            logger.exception("Unexpected error in {}", work)
+            outcome = Failed(MlxhubError(f"{type(error).__name__}. The controller's log says more."))
+        self._carry_out(self._scheduler.on_finished(work, outcome, self._clock()))
+
+    async def _outcome(self, work: Work) -> Outcome:
+        try:
+            match work:
+                case Start(name):
+                    await self._operations.start(name, enable=False)
+                case Load(name):
+                    await self._load(name)
+                case Unload(name):
+                    await self._operations.make_room(name)
+        except MlxhubError as error:
+            await self._observer.count()
+            facts = self._observer.facts.get(work.model)
+            return outcome_of(error, None if facts is None else facts.worker, self._observer.holdings)
+        return Done()
+
+    async def _load(self, name: str) -> None:
+        try:
+            await self._operations.load(name)
+        except WorkerUnreachable:
+            # Its process ended since the last look at it.
+            await self._operations.start(name, enable=False)
+            await self._operations.load(name)
