@@ -10,7 +10,6 @@ import click
 
 from mlxhub.cli.local_hub import controller_address, launchd_of, open_hub, open_hub_in_force
 from mlxhub.clients.hub import HubClient
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.checks import Check, CheckStatus, worst_first
 from mlxhub.errors import ConfigError, ControllerDown, Fault, StateUnreadable
 from mlxhub.files.machine import Machine, this_machine
@@ -18,6 +17,7 @@ from mlxhub.fleet.doctor.asking import answer_within, begin
 from mlxhub.fleet.doctor.examine import examine
 from mlxhub.fleet.doctor.gather import HubRead, gather
 from mlxhub.fleet.hub import Hub
+from mlxhub.protocol.errors import RemoteError
 
 READ_SECONDS = 10.0
 _COLOURS = {

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from mlxhub.cli.local_hub import LocalHub, controller_address, launchd_of
 from mlxhub.clients.hub import HubAddress, HubClient
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.agents import controller_label, generation_of, is_eager, model_of
@@ -25,6 +24,7 @@ from mlxhub.files.runs import make_new_beginning, parked_reason
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.processes import how_it_ended, start_process, stop_job
 from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.hub import ActionResult
 
 CONTROLLER_SECONDS = 30.0

@@ -13,7 +13,6 @@ from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub_in
 from mlxhub.cli.running import revive_controller
 from mlxhub.cli.tables import limits_lines, models_table
 from mlxhub.clients.hub import HubClient
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.lifecycle import ProcessState
@@ -29,6 +28,7 @@ from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.observation import look
 from mlxhub.fleet.status import Clocks, hub_status
 from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.hub import ControllerView, HubStatus
 
 

@@ -8,9 +8,9 @@ from typing import TypedDict
 import httpx
 import msgspec
 
-from mlxhub.clients.remote_error import RemoteError, remote_error
+from mlxhub.clients.remote_error import remote_error
 from mlxhub.errors import WorkerSilent
-from mlxhub.protocol.errors import ErrorBody
+from mlxhub.protocol.errors import ErrorBody, RemoteError
 
 CONNECT_SECONDS = 2.0
 # Loading a large model comes before the first piece.

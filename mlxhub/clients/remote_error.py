@@ -2,17 +2,7 @@
 
 from pydantic import ValidationError
 
-from mlxhub.errors import MlxhubError
-from mlxhub.protocol.errors import ErrorBody, ErrorEnvelope
-
-
-class RemoteError(MlxhubError):
-    """Keeps the words, the code and the status of the process that knows best."""
-
-    def __init__(self, status: int, body: ErrorBody) -> None:
-        super().__init__(body.message)
-        self.status = status
-        self.body = body
+from mlxhub.protocol.errors import ErrorBody, ErrorEnvelope, RemoteError
 
 
 def remote_error(status: int, content: bytes, *, source: str) -> RemoteError:

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from mlxhub.clients.connection import ConnectionLost
 from mlxhub.clients.headers import Headers
-from mlxhub.clients.remote_error import RemoteError, remote_error
+from mlxhub.clients.remote_error import remote_error
 from mlxhub.clients.upstream import Trust, Upstream
 from mlxhub.errors import WorkerSilent
+from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.worker import WorkerStatus
 
 STATUS_SECONDS = 2.0

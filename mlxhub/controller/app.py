@@ -11,7 +11,6 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.controller.access import TABLE, access_policy, authenticator
 from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.current_status import CurrentStatus
@@ -24,7 +23,6 @@ from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operation_log import OperationLog
 from mlxhub.controller.operations import Operations
-from mlxhub.controller.remote_answers import on_remote_error
 from mlxhub.controller.repairs import INTERVAL_SECONDS as REPAIR_EVERY_SECONDS
 from mlxhub.controller.repairs import Repairs
 from mlxhub.controller.routes.events import event_routes
@@ -47,6 +45,7 @@ from mlxhub.protocol.hub import ControllerView
 from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, install_error_handlers
+from mlxhub.web.streams import KEEPALIVE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +89,7 @@ def make_controller(
     warnings: tuple[str, ...] = (),
     clock: Callable[[], float] = time.monotonic,
     repair_every_seconds: float = REPAIR_EVERY_SECONDS,
+    keepalive_seconds: float = KEEPALIVE_SECONDS,
 ) -> Controller:
     """`tasks` outlives the app: what it starts for requests runs there. `silent_seconds` as of Dispatcher.
 
@@ -121,9 +121,8 @@ def make_controller(
         middleware=[Middleware(UnexpectedErrors)],
     )
     install_error_handlers(api)
-    api.add_exception_handler(RemoteError, on_remote_error)
     guard = Guard(
-        _by_path(Forwarder(dispatcher), api),
+        _by_path(Forwarder(dispatcher, keepalive_seconds), api),
         table=TABLE,
         policy=access_policy(in_use, settings),
         authenticate=authenticator(settings.keys, sessions),

@@ -1,30 +1,34 @@
 """`/v1` requests on their way to a worker and back: bytes untouched, hang-ups passed on at once."""
 
+from contextlib import suppress
+from typing import Any
+
 import msgspec
 from loguru import logger
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import headers_for_client, headers_for_worker
-from mlxhub.clients.remote_error import RemoteError
+from mlxhub.clients.remote_error import remote_error
+from mlxhub.controller.client_stream import EVENT_END, ClientStream, body_message
 from mlxhub.controller.dispatcher import Dispatcher
-from mlxhub.controller.remote_answers import remote_error_response
 from mlxhub.errors import MlxhubError, WorkerSilent
-from mlxhub.protocol.dialects import broken_off
+from mlxhub.protocol.errors import RemoteError
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
 from mlxhub.web.request_id import request_id
 from mlxhub.web.responses import client_error_response
-from mlxhub.web.streams import run_unless_disconnected
+from mlxhub.web.streams import KEEPALIVE_SECONDS, run_unless_disconnected
 
-_EVENT_END = b"\n\n"
+_LONGEST_REFUSAL = 100_000
 
 
 class _Routed(msgspec.Struct):
     """All that is read of a body; msgspec checks the rest to be JSON without keeping it."""
 
     model: str
+    stream: Any = None
 
 
 _ROUTED = msgspec.json.Decoder(_Routed)
@@ -33,58 +37,78 @@ _ROUTED = msgspec.json.Decoder(_Routed)
 class Forwarder:
     """A pure ASGI app. Nothing between a worker's chunk and the client's socket waits for more bytes."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, keepalive_seconds: float = KEEPALIVE_SECONDS) -> None:
         self._dispatcher = dispatcher
+        self._keepalive_seconds = keepalive_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await whole_body(receive)
-            model_id = _model_of(body)
-            await run_unless_disconnected(receive, self._relay(scope, send, model_id, body))
+            routed = _routed(body)
+            await run_unless_disconnected(receive, self._relay(scope, send, routed, body))
         except ClientDisconnect:
             logger.debug("The client left.")
-        except RemoteError as failure:
-            await remote_error_response(failure)(scope, receive, send)
         except MlxhubError as failure:
             await client_error_response(failure)(scope, receive, send)
 
-    async def _relay(self, scope: Scope, send: Send, model_id: str, body: bytes) -> None:
+    async def _relay(self, scope: Scope, send: Send, routed: _Routed, body: bytes) -> None:
         """Raises MlxhubError only before the first byte went to the client."""
+        stream = ClientStream(scope, send, self._keepalive_seconds)
         headers = headers_for_worker(scope["headers"], request_id(scope).encode("ascii"))
-        async with self._dispatcher.lease(model_id) as lease:
-            response = await lease.ask(scope["method"], _target(scope), headers, body)
-            is_event_stream = await _send_head(response, send)
-            last = _EVENT_END
-            try:
-                while (chunk := await response.next_chunk()) is not None:
-                    last = chunk
-                    await send(_body_message(chunk, more=not response.complete))
-                    if response.complete:
-                        return
-            except ConnectionLost:
-                logger.warning('The worker of model "{}" broke off an answer.', lease.name)
-                if not is_event_stream:
-                    # To leave an answer unfinished is how HTTP says that it is not whole.
+        if routed.stream is True:
+            stream.fill_silence()
+        try:
+            async with self._dispatcher.lease(routed.model) as lease:
+                response = await lease.ask(scope["method"], _target(scope), headers, body)
+                await stream.stop_filling()
+                if stream.has_begun and not _is_event_stream(response):
+                    await stream.break_off(await _refusal(response, lease.name))
                     return
-                silent = WorkerSilent(lease.name, "the connection ended in the middle of the answer.")
-                error = broken_off(scope["path"], silent, request_id(scope), last)
-                begin = b"" if last.endswith(_EVENT_END) else _EVENT_END
-                await send(_body_message(begin + error, more=False))
+                await _pass_on(response, send, stream, lease.name)
+        except MlxhubError as failure:
+            await stream.stop_filling()
+            if not stream.has_begun:
+                raise
+            await stream.break_off(failure)
+        finally:
+            await stream.stop_filling()
+
+
+async def _pass_on(response: Connection, send: Send, stream: ClientStream, name: str) -> None:
+    if not stream.has_begun:
+        headers = headers_for_client(response.headers)
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    last = EVENT_END
+    try:
+        while (chunk := await response.next_chunk()) is not None:
+            last = chunk
+            await send(body_message(chunk, more=not response.complete))
+            if response.complete:
                 return
-            await send(_body_message(b"", more=False))
+    except ConnectionLost:
+        logger.warning('The worker of model "{}" broke off an answer.', name)
+        # To leave an answer unfinished is how HTTP says that it is not whole.
+        if _is_event_stream(response):
+            silent = WorkerSilent(name, "the connection ended in the middle of the answer.")
+            await stream.break_off(silent, last)
+        return
+    await send(body_message(b"", more=False))
 
 
-async def _send_head(response: Connection, send: Send) -> bool:
-    """Whether what follows is an event stream."""
-    headers = headers_for_client(response.headers)
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+def _is_event_stream(response: Connection) -> bool:
     return any(
-        name == b"content-type" and value.lower().startswith(b"text/event-stream") for name, value in headers
+        name == b"content-type" and value.lower().startswith(b"text/event-stream")
+        for name, value in response.headers
     )
 
 
-def _body_message(body: bytes, *, more: bool) -> Message:
-    return {"type": "http.response.body", "body": body, "more_body": more}
+async def _refusal(response: Connection, name: str) -> RemoteError:
+    """What a worker says instead of the stream that it was asked for."""
+    content = b""
+    with suppress(ConnectionLost):
+        while len(content) < _LONGEST_REFUSAL and (chunk := await response.next_chunk()) is not None:
+            content += chunk
+    return remote_error(response.status, content, source=f'The worker of model "{name}"')
 
 
 def _target(scope: Scope) -> bytes:
@@ -93,9 +117,9 @@ def _target(scope: Scope) -> bytes:
     return path + b"?" + query if query else path
 
 
-def _model_of(body: bytes) -> str:
+def _routed(body: bytes) -> _Routed:
     try:
-        return _ROUTED.decode(body).model
+        return _ROUTED.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest(
             "The body must be a JSON object with the string `model`: the name or alias of a model.",

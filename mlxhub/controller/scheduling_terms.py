@@ -1,6 +1,5 @@
 """The Scheduler's terms and those of the others: what was seen, how work ended, why there is no place."""
 
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.commands import (
     Broken,
     Failed,
@@ -29,6 +28,7 @@ from mlxhub.errors import (
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.holdings import Holdings
 from mlxhub.fleet.hub import Hub
+from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.worker import WorkerStatus
 from mlxhub.refusals import QueueTimeout
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.observed import AgentState
 from mlxhub.errors import LaunchdError, WorkerSilent
 from mlxhub.files.runs import parked_reason
@@ -14,6 +13,7 @@ from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.ownership import HolderOf, find_stranger, is_ours, tells_process
 from mlxhub.fleet.processes import Ask
 from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.worker import WorkerStatus
 
 # A start by other hands shows in the worker's answer at once; launchctl need not run each second for that.

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.core.lifecycle import STOP_SECONDS, ProcessState
 from mlxhub.core.observed import AgentState
 from mlxhub.core.restarts import logs_command
@@ -13,6 +12,7 @@ from mlxhub.files.runs import lasting_reason, make_new_beginning, parked_reason
 from mlxhub.fleet.hub import HubModel
 from mlxhub.fleet.ownership import HolderOf, find_stranger, installed_generation, is_ours, tells_process
 from mlxhub.launchd.contract import Launchd
+from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.worker import WorkerStatus
 
 START_SECONDS = 60.0

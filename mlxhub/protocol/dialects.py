@@ -2,6 +2,7 @@
 
 from mlxhub.errors import MlxhubError
 from mlxhub.protocol import sse
+from mlxhub.protocol.anthropic.answers import PING
 from mlxhub.protocol.anthropic.errors import anthropic_error, anthropic_error_event
 from mlxhub.protocol.errors import ErrorEnvelope
 from mlxhub.protocol.openai.responses_events import next_sequence_number, response_error_event
@@ -26,6 +27,11 @@ def error_body(path: str, status: int, envelope: ErrorEnvelope, request_id: str 
     if path in _ANTHROPICS:
         return anthropic_error(envelope, status, request_id).model_dump_json().encode()
     return envelope.model_dump_json().encode()
+
+
+def keepalive(path: str) -> bytes:
+    """In a stream of which nothing was said yet; of a response only its worker can tell events."""
+    return PING if path == MESSAGES else sse.KEEPALIVE
 
 
 def broken_off(path: str, error: MlxhubError, request_id: str | None, said: bytes = b"") -> bytes:

@@ -26,6 +26,15 @@ class ErrorEnvelope(BaseModel):
     error: ErrorBody
 
 
+class RemoteError(errors.MlxhubError):
+    """What another process of the hub answered: its words, its code and its status."""
+
+    def __init__(self, status: int, body: ErrorBody) -> None:
+        super().__init__(body.message)
+        self.status = status
+        self.body = body
+
+
 @dataclass(frozen=True, slots=True)
 class HttpError:
     status: int
@@ -84,7 +93,9 @@ _RETRYABLE_STATUSES = frozenset({429, 503})
 
 
 def http_error(error: errors.MlxhubError) -> HttpError:
-    """The row of the nearest ancestor that has one."""
+    """The row of the nearest ancestor that has one; of another process's error what it said itself."""
+    if isinstance(error, RemoteError):
+        return HttpError(error.status, error.body.type, error.body.code or "remote_error")
     for ancestor in type(error).__mro__:
         if row := _TABLE.get(ancestor):
             return row
@@ -92,6 +103,8 @@ def http_error(error: errors.MlxhubError) -> HttpError:
 
 
 def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
+    if isinstance(error, RemoteError):
+        return ErrorEnvelope(error=error.body)
     row = http_error(error)
     match error:
         case refusals.InvalidRequest(param=param):
@@ -108,7 +121,7 @@ def error_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
 def client_envelope(error: errors.MlxhubError) -> ErrorEnvelope:
     """For whoever may use models: nothing of this machine, its files and its other processes."""
     envelope = error_envelope(error)
-    if not isinstance(error, errors.RequestError | errors.ModelError) or isinstance(
+    if not isinstance(error, errors.RequestError | errors.ModelError | RemoteError) or isinstance(
         error, errors.ModelFailed
     ):
         envelope.error.message = (

@@ -9,13 +9,13 @@ import pytest
 
 from mlxhub.clients.chat import ChatTarget, chat_stream
 from mlxhub.clients.hub import HubAddress, HubClient
-from mlxhub.clients.remote_error import RemoteError
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.controller.collaborators import ReloadOutcome
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.errors import ControllerDown, StillUnderWay, WorkerSilent
 from mlxhub.fleet.hub import Hub
 from mlxhub.launchd.carry_out import During
+from mlxhub.protocol.errors import RemoteError
 from tests.controller.hub import ALPHA, BETA, RunningHub, running_hub
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until

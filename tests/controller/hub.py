@@ -142,6 +142,7 @@ async def running_hub(
     warnings: tuple[str, ...] = (),
     clock: Callable[[], float] = time.monotonic,
     repair_every_seconds: float = 2.0,
+    keepalive_seconds: float = 10.0,
     launchd: FakeLaunchd | None = None,
     limits: Limits = LIMITS,
 ) -> AsyncIterator[RunningHub]:
@@ -202,6 +203,7 @@ async def running_hub(
             warnings,
             clock=clock,
             repair_every_seconds=repair_every_seconds,
+            keepalive_seconds=keepalive_seconds,
         )
         background = tasks.create_task(controller.run())
         serving = tasks.create_task(

@@ -68,7 +68,8 @@ def test_workers_keep_the_limits_by_themselves_and_a_reload_changes_them_without
     assert "group tier  1 of 1 loaded: two" in hub.ok("status")
 
     hub.ok("start")
-    hub.write(*MODELS, groups="[{name: tier, max_loaded: 2}]", memory_limit=f"{held // 10**6 + 1}MB")
+    pinned = (MODELS[0], MODELS[1].replace("tier", "tier, pinned: true"))
+    hub.write(*pinned, groups="[{name: tier, max_loaded: 2}]", memory_limit=f"{held // 10**6 + 1}MB")
     assert "~ limits  (memory_limit and groups, no restart)" in hub.ok("plan")
     hub.ok("reload")
     for port in (ports["one"], hub.port):
