@@ -36,6 +36,7 @@ _COMMANDS = {
     "logs": ("logs", "Show the log of a model or of the controller."),
     "open": ("open", "Open the dashboard in a browser, unlocked."),
     "keys": ("keys", "Show or replace the keys of this hub."),
+    "watch": ("watch", "Show every model as it is, until ctrl-c."),
     "events": ("events", "Show what happened in the hub, and what happens."),
     "doctor": ("doctor", "Check everything a hub needs, and say what to do."),
     "crashes": ("crashes", "Show when and how processes died, and which stay down."),

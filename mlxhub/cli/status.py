@@ -11,7 +11,7 @@ import psutil
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub_in_force
 from mlxhub.cli.running import revive_controller
-from mlxhub.cli.tables import limits_lines, models_table
+from mlxhub.cli.tables import limits_lines, models_table, print_table
 from mlxhub.clients.hub import HubClient
 from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
@@ -141,7 +141,7 @@ def _show(seen: HubStatus, url: str) -> None:
     pid = f", pid {controller.pid}" if controller.pid else ""
     click.echo(f"controller  {controller.process}  {url}{pid}")
     if seen.models:
-        models_table(seen.models)
+        print_table(models_table(seen.models))
     for line in limits_lines(seen):
         click.echo(line)
     for warning in seen.warnings:

@@ -20,7 +20,7 @@ _PROCESS_STYLES = {
 }
 
 
-def models_table(models: Sequence[ModelView]) -> None:
+def models_table(models: Sequence[ModelView]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("MODEL", "PROCESS", "MEMORY", "PORT", "PID", "UPTIME", "RAM", "LAST EXIT", "UNLOADS IN"):
         table.add_column(
@@ -40,9 +40,13 @@ def models_table(models: Sequence[ModelView]) -> None:
             view.last_exit or "-",
             "-" if view.unload_at is None else duration(view.unload_at - now),
         )
-    Console(
-        width=None if sys.stdout is not None and sys.stdout.isatty() else _FILE_WIDTH, highlight=False
-    ).print(table)
+    return table
+
+
+def print_table(table: Table) -> None:
+    """As wide as the terminal, or as it needs to be."""
+    width = None if sys.stdout is not None and sys.stdout.isatty() else _FILE_WIDTH
+    Console(width=width, highlight=False).print(table)
 
 
 def limits_lines(seen: HubStatus) -> list[str]:

@@ -26,7 +26,9 @@ from mlxhub.core.commands import (
     Unload,
     Work,
 )
-from mlxhub.core.rules import Rules, make_rules
+from mlxhub.core.config import HubConfig
+from mlxhub.core.limits import HubLimits
+from mlxhub.core.rules import make_rules
 from mlxhub.core.scheduler import Scheduler
 from mlxhub.errors import MlxhubError
 from mlxhub.fleet.facts import ModelFacts
@@ -68,7 +70,8 @@ class Scheduling:
         self._tasks = tasks
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._rules = self._rules_now()
+        self._ruled_by = self._said_now()
+        self._rules = make_rules(*self._ruled_by)
         self._scheduler = Scheduler(self._rules)
         self._numbers = count(1)
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
@@ -121,13 +124,18 @@ class Scheduling:
 
     def _follow_rules(self) -> None:
         """Of hub.yaml as it is in use: a reload changes them one model after the other."""
-        rules = self._rules_now()
+        said = self._said_now()
+        if all(now is before for now, before in zip(said, self._ruled_by, strict=True)):
+            # As at nearly every request, and to compare what they say takes time.
+            return
+        self._ruled_by = said
+        rules = make_rules(*said)
         if rules != self._rules:
             self._rules = rules
             self._carry_out(self._scheduler.on_config(rules, self._clock()))
 
-    def _rules_now(self) -> Rules:
-        return make_rules(self._hub.value.config, self._observer.holdings.limits)
+    def _said_now(self) -> tuple[HubConfig, HubLimits]:
+        return self._hub.value.config, self._observer.holdings.limits
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
