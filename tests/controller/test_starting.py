@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlxhub.core.lifecycle import ProcessState
 from mlxhub.files.runs import park
 from tests.controller.hub import ALPHA, BETA, running_hub
 from tests.fakes.launchd import FakeLaunchd
@@ -151,3 +152,28 @@ async def test_a_draining_controller_ends_what_runs_and_takes_nothing_new(tmp_pa
         assert not hub.controller.dispatcher.is_idle
         may_answer.set()
         assert (await running).status_code == 200
+
+
+async def test_who_has_waited_for_a_process_as_long_as_hub_yaml_says_is_told_so(tmp_path: Path) -> None:
+    hasty = ALPHA.model_copy(update={"queue_timeout": 0.3})
+    async with running_hub(tmp_path, hasty, stopped=("alpha",)) as hub:
+        hub.programs["alpha"].may_listen.clear()
+        refused = await hub.chat("alpha")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_timeout")
+        assert "within 0.3 s (queue_timeout)" in refused.json()["error"]["message"]
+        hub.programs["alpha"].may_listen.set()
+        await hub.until("alpha", lambda view: view.process is ProcessState.RUNNING)
+        assert (await hub.chat("alpha")).status_code == 200
+
+
+async def test_a_process_that_died_at_its_load_fails_those_who_wait_and_not_the_next(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA) as hub:
+        hub.workers["alpha"].may_load.clear()
+        waiting = asyncio.create_task(hub.chat("alpha"))
+        await until(lambda: hub.workers["alpha"].loads == 1)
+        await hub.kill_worker("alpha")
+        failed = await waiting
+        assert (failed.status_code, failed.json()["error"]["code"]) == (502, "worker_silent")
+        hub.workers["alpha"].may_load.set()
+        await hub.until("alpha", lambda view: view.process is ProcessState.RUNNING)
+        assert (await hub.chat("alpha")).status_code == 200
