@@ -38,8 +38,8 @@ _OPERATIONS = {
         query={"fresh": {"type": "boolean"}},
     ),
     ("GET", "/hub/events"): Operation(
-        "What happens, as server-sent events: those after the one that `after` or Last-Event-ID names, and "
-        "then, unless `follow` is false, as they come.",
+        "What happened, as server-sent events: what came after the one that `after` or Last-Event-ID names; "
+        "with `follow` also what comes, as it comes.",
         "text/event-stream",
         query={"after": {"type": "string", "maxLength": 100}, "follow": {"type": "boolean"}},
     ),

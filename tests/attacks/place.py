@@ -75,8 +75,6 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
     },
 }
 _EXAMPLES = {
-    # It would go on for ever.
-    "/hub/events": "/hub/events?follow=0",
     "{name}": "demo",
     "{id}": "op-0123456789abcdef",
     "{nonce}": "0123456789abcdef" * 2,

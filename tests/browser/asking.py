@@ -35,7 +35,7 @@ class HubFacts:
         return f"{self._url}/hub#t={self._post('/hub/unlock')['token']}"
 
     def act(self, model: str, action: str) -> None:
-        self._post(f"/hub/models/{model}/{action}")
+        self._post(f"/hub/models/{model}/{action}?wait=1")
 
     def shut_down(self) -> None:
         """The controller; its models serve on."""

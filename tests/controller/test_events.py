@@ -88,7 +88,7 @@ async def test_who_follows_gets_each_as_it_comes_and_an_end_when_the_hub_ends() 
 
 async def followed(hub: RunningHub, after: str | None = None) -> AsyncIterator[HubEvent]:
     headers = {} if after is None else {"last-event-id": after}
-    async with hub.client.stream("GET", "/hub/events", headers=headers) as response:
+    async with hub.client.stream("GET", "/hub/events?follow=1", headers=headers) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         lines: dict[str, str] = {}
         async for line in response.aiter_lines():

@@ -258,21 +258,21 @@ def test_a_lost_list_of_files_is_made_again_by_install(hub: LiveHub) -> None:
 
 
 def test_many_models_come_up_beside_each_other(hub: LiveHub) -> None:
-    """The last one starts while most do not answer yet. What that saves, benchmarks/fleet.py measures."""
+    """The next one starts before the one before it answers. What that saves, benchmarks/fleet.py measures."""
     names = [f"m{number}" for number in range(6)]
     hub.write(*(f"{{name: {name}, model_path: 'builtin:demo'}}" for name in names))
     hub.ok("install")
     assert None not in pids(hub).values()
     supervisor = (hub.home / "logs" / "launchd.log").read_text().splitlines()
     started = [moment(line) for line in supervisor if re.search(r"worker\.m\d: pid \d+ started", line)]
-    served = [
+    served = sorted(
         moment(line)
         for name in names
         for line in (hub.home / "logs" / f"{name}.log").read_text().splitlines()
         if "is served at" in line
-    ]
+    )
     assert len(started) == len(served) == len(names)
-    assert max(started) < sorted(served)[len(names) // 2]
+    assert sum(after < before for before, after in zip(served, sorted(started)[1:], strict=False)) >= 3
 
 
 def moment(line: str) -> datetime:

@@ -16,7 +16,7 @@ class _Wanted(BaseModel):
     """`after`: the id of the last event that is known already. `follow`: also those to come."""
 
     after: str | None = Field(None, max_length=100)
-    follow: bool = True
+    follow: bool = False
 
 
 def event_routes(log: EventLog) -> list[Route]:
