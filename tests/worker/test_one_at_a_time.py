@@ -97,7 +97,7 @@ def plain_answers(random_model: Path) -> PlainAnswers:
             (name, length, max_tokens): run(engine, tokens_of(length), sampling, max_tokens)[0]
             for name, sampling in SAMPLINGS.items()
             for length in (1, 7, 33, 70)
-            for max_tokens in (1, 2, 5, 40)
+            for max_tokens in (1, 2, 5, 24)
         }
     finally:
         engine.unload()
