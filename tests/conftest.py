@@ -1,5 +1,6 @@
 """What is tested where, and the directories of a hub that is not there yet."""
 
+import gc
 import os
 import secrets
 import sys
@@ -35,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--browser"):
         collect_ignore.append("browser")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays: looking through it took most of each collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

@@ -129,17 +129,20 @@ async def _answer(
     deadline = time.monotonic() + seconds
     state = before
     inspected_at = -_INSPECT_EVERY_SECONDS
-    seen_pid = False
+    pids: set[int] = set()
     while time.monotonic() < deadline:
         if time.monotonic() - inspected_at >= _INSPECT_EVERY_SECONDS:
             state = await asyncio.to_thread(launchd.inspect, model.label)
             inspected_at = time.monotonic()
-            seen_pid = seen_pid or state.pid is not None
-            if state.pid is None and _ended(state, before, seen_pid):
+            pids |= {state.pid} if state.pid is not None else set()
+            if state.pid is None and _ended(state, before, seen_pid=bool(pids)):
                 await _refuse_held_port(model, None, launchd, holder_of)
                 if reason := await asyncio.to_thread(parked_reason, model.run_files):
                     raise ModelFailed(model.name, reason)
                 raise ModelNotRunning(model.name, f"it {how_it_ended(state)} See: {logs_command(model.name)}")
+            if len(pids) > 1:
+                # The first has ended, and launchd was quicker to start the next than anybody was to look.
+                await _refuse_held_port(model, None, launchd, holder_of)
         status = await _status_or_none(ask)
         if status is not None and await is_ours(status, model, state):
             return status
@@ -160,7 +163,7 @@ async def _status_or_none(ask: Ask) -> WorkerStatus | None:
         return None
 
 
-def _ended(state: AgentState, before: AgentState, seen_pid: bool) -> bool:
+def _ended(state: AgentState, before: AgentState, *, seen_pid: bool) -> bool:
     """A throttled job that has not run yet is still to come; of what cannot be read nothing is concluded."""
     if not tells_process(state):
         return False

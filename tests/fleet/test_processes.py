@@ -178,6 +178,28 @@ async def test_a_process_that_ends_at_its_start_fails_at_once_and_says_how(machi
         await asyncio.wait_for(machine.start(seconds=60), 5)
 
 
+async def test_a_held_port_is_named_though_launchd_brought_the_process_back_before_anybody_looked(
+    machine: Machine,
+) -> None:
+    async def end_the_first() -> WorkerStatus:
+        if machine.launchd.jobs[LABEL].pid == 50_001:
+            machine.holder = PortHolder(7, "nc -l 8101")
+            machine.launchd.end(LABEL, "exit 1")
+        raise WorkerSilent("alpha", "nothing there.")
+
+    machine.install(running=False)
+    with pytest.raises(PortHeld, match="nc -l 8101"):
+        await start_process(
+            machine.model,
+            launchd=machine.launchd,
+            ask=end_the_first,
+            holder_of=lambda _: machine.holder,
+            enable=True,
+            seconds=5,
+        )
+    assert machine.launchd.jobs[LABEL].pid == 50_002
+
+
 async def test_a_throttled_job_that_has_not_run_yet_is_waited_for(machine: Machine) -> None:
     machine.install()
     machine.launchd.throttle = True
