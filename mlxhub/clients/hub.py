@@ -11,6 +11,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from mlxhub.clients.remote_error import remote_error
+from mlxhub.core.lifecycle import LOAD_SECONDS
 from mlxhub.errors import ControllerDown, StillUnderWay
 from mlxhub.files.owner_socket import check_private
 from mlxhub.protocol.hub import (
@@ -27,7 +28,7 @@ from mlxhub.protocol.hub import (
 CONNECT_SECONDS = 2.0
 STATUS_SECONDS = 5.0
 # An action is answered when it is done; the controller's own deadlines are below this.
-ACTION_SECONDS = 700.0
+ACTION_SECONDS = LOAD_SECONDS + 100.0
 # A reload is answered when its last model is ready: some 100 s for each that restarts, at worst.
 RELOAD_SECONDS = 7200.0
 

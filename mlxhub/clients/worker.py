@@ -12,12 +12,12 @@ from mlxhub.clients.connection import ConnectionLost
 from mlxhub.clients.headers import Headers
 from mlxhub.clients.remote_error import remote_error
 from mlxhub.clients.upstream import Trust, Upstream
+from mlxhub.core.lifecycle import LOAD_SECONDS
 from mlxhub.errors import WorkerSilent
 from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.worker import WorkerStatus
 
 STATUS_SECONDS = 2.0
-LOAD_SECONDS = 600.0
 UNLOAD_SECONDS = 60.0
 _MAX_ORDERS = 16
 _HEADERS: Headers = [(b"content-type", b"application/json"), (b"accept", b"application/json")]

@@ -69,6 +69,7 @@ class Controller:
     def begin_drain(self) -> None:
         """Answers that exist run on; nothing new is taken, and who follows events is told the last one."""
         self.dispatcher.begin_drain()
+        self.scheduling.end_waiting()
         self.events.emit(Happening(CONTROLLER_STOPPING, "The controller ends. Its models serve on."))
         self.events.close()
 

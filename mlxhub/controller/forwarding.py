@@ -14,6 +14,7 @@ from mlxhub.clients.remote_error import remote_error
 from mlxhub.controller.client_stream import EVENT_END, ClientStream, body_message
 from mlxhub.controller.dispatcher import Dispatcher
 from mlxhub.errors import MlxhubError, WorkerSilent
+from mlxhub.protocol.dialects import COUNT_TOKENS
 from mlxhub.protocol.errors import RemoteError
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
@@ -55,7 +56,7 @@ class Forwarder:
         """Raises MlxhubError only before the first byte went to the client."""
         stream = ClientStream(scope, send, self._keepalive_seconds)
         headers = headers_for_worker(scope["headers"], request_id(scope).encode("ascii"))
-        if routed.stream is True:
+        if routed.stream is True and scope["path"] != COUNT_TOKENS:
             stream.fill_silence()
         try:
             async with self._dispatcher.lease(routed.model) as lease:

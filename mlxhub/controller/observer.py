@@ -94,6 +94,16 @@ class Observer:
             await self._look(model, fresh=True)
             looked_at = model
 
+    async def look_at_first(self, name: str) -> None:
+        """Unless it was looked at before; once for all who want that."""
+        if name in self._facts:
+            return
+        async with self._looking[name]:
+            # One may have been under way.
+            pass
+        if name not in self._facts:
+            await self.look(name)
+
     async def count(self) -> None:
         """What models hold together."""
         async with self._counting:

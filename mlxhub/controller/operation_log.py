@@ -5,7 +5,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loguru import logger
 
@@ -32,6 +32,7 @@ class OperationLog:
         self._wall_clock = wall_clock
         self._views: OrderedDict[str, OperationView] = OrderedDict()
         self._running: set[asyncio.Task[None]] = set()
+        self._under_way: dict[tuple[str, str | None], tuple[OperationView, asyncio.Future[Any]]] = {}
 
     @property
     def views(self) -> list[OperationView]:
@@ -48,7 +49,12 @@ class OperationLog:
     def begin(
         self, action: str, model: str | None, work: Callable[[], Awaitable[Result]]
     ) -> tuple[OperationView, "asyncio.Future[Result]"]:
-        """What it is called, and what will come of it: its result, or the MlxhubError that ended it."""
+        """What it is called, and what will come of it: its result, or the MlxhubError that ended it.
+
+        The same that is under way already is not begun again.
+        """
+        if (known := self._under_way.get((action, model))) is not None:
+            return known
         view = OperationView(
             id=f"op-{secrets.token_hex(8)}",
             action=action,
@@ -61,6 +67,8 @@ class OperationLog:
         task = self._tasks.create_task(self._carry_out(view, work, result))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        self._under_way[action, model] = view, result
+        result.add_done_callback(lambda _: self._under_way.pop((action, model)))
         self._tell(view, f"{_named(view)} began.")
         return view, result
 

@@ -26,12 +26,13 @@ from mlxhub.core.commands import (
     Unload,
     Work,
 )
-from mlxhub.core.config import HubConfig
 from mlxhub.core.limits import HubLimits
-from mlxhub.core.rules import make_rules
+from mlxhub.core.rules import Rules, make_rules
 from mlxhub.core.scheduler import Scheduler
 from mlxhub.errors import MlxhubError
 from mlxhub.fleet.facts import ModelFacts
+from mlxhub.fleet.hub import Hub
+from mlxhub.refusals import Draining
 
 
 class Place:
@@ -71,10 +72,10 @@ class Scheduling:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._ruled_by = self._said_now()
-        self._rules = make_rules(*self._ruled_by)
+        self._rules = self._rules_by(*self._ruled_by)
         self._scheduler = Scheduler(self._rules)
         self._numbers = count(1)
-        self._waiting: dict[Ticket, asyncio.Future[None]] = {}
+        self._waiting: dict[Ticket, asyncio.Future[MlxhubError | None]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         observer.add_listener(self._on_look)
@@ -90,25 +91,34 @@ class Scheduling:
             place.give_back()
 
     async def take(self, name: str) -> Ticket:
-        if name not in self._observer.facts:
-            await self._observer.look(name)
-        self._follow_rules()
         seconds = self._hub.value.named(name).config.queue_timeout
         ticket = Ticket(next(self._numbers), self._clock() + seconds)
+        await self._observer.look_at_first(name)
+        self._follow_rules()
         answer = self._waiting[ticket] = self._loop.create_future()
         try:
             self._carry_out(self._scheduler.on_request(ticket, name, self._clock()))
-            await answer
+            refusal = await answer
         except BaseException:
             # Its client left, maybe just when it was granted.
             self._carry_out(self._scheduler.on_cancelled(ticket, self._clock()))
             raise
         finally:
             self._waiting.pop(ticket, None)
+        if refusal is not None:
+            # The same may be told to many: it must not keep what each of them asked.
+            raise refusal.with_traceback(None)
         return ticket
 
     def give_back(self, ticket: Ticket) -> None:
         self._carry_out(self._scheduler.on_released(ticket, self._clock()))
+
+    def end_waiting(self) -> None:
+        """The process is about to end: whoever has no place yet gets none."""
+        for ticket, answer in list(self._waiting.items()):
+            if not answer.done():
+                answer.set_result(Draining())
+                self._carry_out(self._scheduler.on_cancelled(ticket, self._clock()))
 
     def cancel(self) -> None:
         """The process ends: what was begun, launchd and workers bring to its end."""
@@ -119,8 +129,8 @@ class Scheduling:
 
     def _on_look(self, name: str, _last: ModelFacts | None, facts: ModelFacts, began: float) -> None:
         self._follow_rules()
-        seen = slot_facts(name, facts, began)
-        self._carry_out(self._scheduler.on_observed(name, seen, self._clock()))
+        if (seen := slot_facts(name, facts, began)) is not None:
+            self._carry_out(self._scheduler.on_observed(name, seen, self._clock()))
 
     def _follow_rules(self) -> None:
         """Of hub.yaml as it is in use: a reload changes them one model after the other."""
@@ -129,13 +139,17 @@ class Scheduling:
             # As at nearly every request, and to compare what they say takes time.
             return
         self._ruled_by = said
-        rules = make_rules(*said)
+        rules = self._rules_by(*said)
         if rules != self._rules:
             self._rules = rules
             self._carry_out(self._scheduler.on_config(rules, self._clock()))
 
-    def _said_now(self) -> tuple[HubConfig, HubLimits]:
-        return self._hub.value.config, self._observer.holdings.limits
+    def _said_now(self) -> tuple[Hub, HubLimits]:
+        return self._hub.value, self._observer.holdings.limits
+
+    def _rules_by(self, hub: Hub, limits: HubLimits) -> Rules:
+        """Of the models as they run, of which hub.yaml may say otherwise already."""
+        return make_rules((model.config for model in hub.models.values()), limits)
 
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
@@ -153,12 +167,8 @@ class Scheduling:
 
     def _answer(self, ticket: Ticket, error: MlxhubError | None) -> None:
         answer = self._waiting.get(ticket)
-        if answer is None or answer.done():
-            return
-        if error is None:
-            answer.set_result(None)
-        else:
-            answer.set_exception(error)
+        if answer is not None and not answer.done():
+            answer.set_result(error)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -189,9 +199,8 @@ class Scheduling:
                 case Unload(name):
                     await self._operations.make_room(name)
         except MlxhubError as error:
-            await self._observer.count()
             facts = self._observer.facts.get(work.model)
-            return outcome_of(error, None if facts is None else facts.worker, self._observer.holdings)
+            return outcome_of(error, None if facts is None else facts.worker)
         return Done()
 
     async def _load(self, name: str) -> None:

@@ -4,6 +4,7 @@ from mlxhub.core.commands import (
     Broken,
     Failed,
     GroupFull,
+    LineFull,
     NoMemory,
     NoSuchModel,
     NotOnDemand,
@@ -12,6 +13,7 @@ from mlxhub.core.commands import (
     Reject,
     TimedOut,
 )
+from mlxhub.core.lifecycle import ModelState
 from mlxhub.core.rules import Rules
 from mlxhub.core.slot import SlotFacts
 from mlxhub.errors import (
@@ -26,25 +28,27 @@ from mlxhub.errors import (
     UnknownModel,
 )
 from mlxhub.fleet.facts import ModelFacts
-from mlxhub.fleet.holdings import Holdings
 from mlxhub.fleet.hub import Hub
 from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.worker import WorkerStatus
-from mlxhub.refusals import QueueTimeout
+from mlxhub.refusals import QueueFull, QueueTimeout
 
 # What a worker answers that has no room, or is in use: nothing is wrong with it.
-_REFUSALS = frozenset({"group_capacity_exceeded", "insufficient_memory", "load_refused", "model_busy"})
+_REFUSALS = frozenset({"group_capacity_exceeded", "insufficient_memory", "model_busy"})
 
 
-def slot_facts(name: str, facts: ModelFacts, began: float) -> SlotFacts:
-    """Of a look that began then (monotonic)."""
-    worker = None if facts.silent else facts.worker
-    if worker is None or worker.draining:
+def slot_facts(name: str, facts: ModelFacts, began: float) -> SlotFacts | None:
+    """Of a look that began then (monotonic). None: it said nothing, and its process is still the same."""
+    worker = facts.worker
+    if worker is None or (worker.draining and worker.model_status is ModelState.UNLOADED):
         return SlotFacts(began, serving=False)
+    if facts.silent:
+        return None
     return SlotFacts(
         began,
         serving=True,
-        memory=worker.model_status,
+        # What drains is on its way out, and nobody is granted it any more.
+        memory=ModelState.UNLOADING if worker.draining else worker.model_status,
         in_flight=worker.in_flight,
         idle_seconds=worker.idle_seconds,
         reserved_bytes=worker.reservation.reserved_bytes or worker.reservation.needed_bytes,
@@ -53,19 +57,11 @@ def slot_facts(name: str, facts: ModelFacts, began: float) -> SlotFacts:
     )
 
 
-def outcome_of(error: MlxhubError, worker: WorkerStatus | None, holdings: Holdings) -> Outcome:
+def outcome_of(error: MlxhubError, worker: WorkerStatus | None) -> Outcome:
     """Of work that ended so; `worker`: how it was after that, as far as is known."""
     if isinstance(error, RemoteError) and error.body.code in _REFUSALS:
-        return Refused(error, _short_bytes(error, worker, holdings))
+        return Refused(error, 0 if worker is None else worker.reservation.needed_bytes)
     return Failed(error, 0.0 if worker is None else worker.load_retry_in_seconds)
-
-
-def _short_bytes(error: RemoteError, worker: WorkerStatus | None, holdings: Holdings) -> int:
-    limit = holdings.limits.memory_bytes
-    if error.body.code != "insufficient_memory" or worker is None or limit is None:
-        return 0
-    held = sum(holder.reserved_bytes for holder in holdings.holders if holder.name != worker.name)
-    return max(0, worker.reservation.needed_bytes + held - limit)
 
 
 def error_of(reject: Reject, hub: Hub, rules: Rules) -> MlxhubError:
@@ -84,6 +80,8 @@ def error_of(reject: Reject, hub: Hub, rules: Rules) -> MlxhubError:
             return ModelNotRunning(name, why)
         case Broken(error):
             return error
+        case LineFull(waiting):
+            return QueueFull(waiting)
         case TimedOut():
             return QueueTimeout(hub.named(name).config.queue_timeout)
         case NoSuchModel():

@@ -46,6 +46,13 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
+class LineFull:
+    """As many wait already as may."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     """Its deadline came before what it waits for."""
 
@@ -55,7 +62,7 @@ class NoSuchModel:
     """Not, or no longer, in hub.yaml."""
 
 
-Reason: TypeAlias = GroupFull | NoMemory | NotOnDemand | Broken | TimedOut | NoSuchModel
+Reason: TypeAlias = GroupFull | NoMemory | NotOnDemand | Broken | LineFull | TimedOut | NoSuchModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +120,11 @@ class Done:
 class Refused:
     """The worker knows better: there is no room for a load, or it is busy and an unload was to spare it.
 
-    `short_bytes`: how much memory it lacks, where that is why.
+    `needed_bytes`: what it would reserve, where that is known.
     """
 
     error: MlxhubError
-    short_bytes: int = 0
+    needed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

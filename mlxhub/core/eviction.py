@@ -45,13 +45,12 @@ class Resident:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """A model that wants a place. `short_bytes`: what its worker said it lacked, with all others there."""
+    """A model that wants a place. 0 `needed_bytes`: it is not known yet."""
 
     name: str
     group: str | None
     needed_bytes: int
     waiting_since: float
-    short_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def make_room(newcomer: Newcomer, residents: Sequence[Resident], rules: Rules, n
     group = None if newcomer.group is None else rules.groups.get(newcomer.group)
 
     # 1
-    if _places_short(newcomer, others, group) <= 0 and _bytes_short(newcomer, others, others, rules) <= 0:
+    if _places_short(newcomer, others, group) <= 0 and _bytes_short(newcomer, others, rules) <= 0:
         return Fits()
     # 2
     members: tuple[Resident, ...] = ()
@@ -99,7 +98,7 @@ def make_room(newcomer: Newcomer, residents: Sequence[Resident], rules: Rules, n
         members = choice
     # 3
     rest = [resident for resident in staying if resident not in members]
-    freed = _least_recently_used(rest, _bytes_short(newcomer, rest, others, rules))
+    freed = _least_recently_used(rest, _bytes_short(newcomer, rest, rules))
     if freed is None:
         return _no_memory(newcomer, others, rules)
     # 4
@@ -115,15 +114,10 @@ def _places_short(newcomer: Newcomer, others: Sequence[Resident], group: GroupRu
     return sum(other.group == newcomer.group for other in others) + 1 - group.max_loaded
 
 
-def _bytes_short(
-    newcomer: Newcomer, staying: Sequence[Resident], others: Sequence[Resident], rules: Rules
-) -> int:
-    """With only those `staying` of the `others`. Its worker may know of holders that nobody knows here."""
-    held = _reserved_bytes(staying)
-    short = newcomer.short_bytes - (_reserved_bytes(others) - held)
+def _bytes_short(newcomer: Newcomer, staying: Sequence[Resident], rules: Rules) -> int:
     if rules.memory_limit_bytes is None:
-        return short
-    return max(short, newcomer.needed_bytes + held - rules.memory_limit_bytes)
+        return 0
+    return newcomer.needed_bytes + _reserved_bytes(staying) - rules.memory_limit_bytes
 
 
 def _reserved_bytes(residents: Sequence[Resident]) -> int:
@@ -184,6 +178,6 @@ def _no_memory(newcomer: Newcomer, others: Sequence[Resident], rules: Rules) -> 
     by_size = sorted(others, key=lambda other: -other.reserved_bytes)
     return NoMemory(
         needed_bytes=newcomer.needed_bytes,
-        free_bytes=max(0, newcomer.needed_bytes - _bytes_short(newcomer, others, others, rules)),
+        free_bytes=max(0, newcomer.needed_bytes - _bytes_short(newcomer, others, rules)),
         holders=tuple((other.name, other.reserved_bytes) for other in by_size if other.reserved_bytes > 0),
     )

@@ -8,6 +8,9 @@ CANCEL_SECONDS = 3.0
 ENGINE_STOP_SECONDS = 10.0
 # The longest clean end (25 + 3 + 3 + 10) with some slack. launchd kills after this; it clamps at 60.
 STOP_SECONDS = 45.0
+# Models are loaded one at a time: so long one waits for its turn, and then it may take as long again.
+TURN_SECONDS = 600.0
+LOAD_SECONDS = 2 * TURN_SECONDS
 
 
 class ProcessState(StrEnum):

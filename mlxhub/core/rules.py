@@ -1,19 +1,23 @@
 """What hub.yaml says of models as far as it matters for who is in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mlxhub.core.config import HubConfig
+from mlxhub.core.config import ModelConfig
 from mlxhub.core.limits import HubLimits
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRules:
-    """`jit`: a request may start and load it. `pinned`: nobody makes room by unloading it."""
+    """`jit`: a request may start and load it. `pinned`: nobody makes room by unloading it.
+
+    `most_waiting`: so many requests may wait for it.
+    """
 
     jit: bool = True
     pinned: bool = False
     group: str | None = None
+    most_waiting: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,16 @@ class Rules:
     memory_limit_bytes: int | None = None
 
 
-def make_rules(config: HubConfig, limits: HubLimits) -> Rules:
+def make_rules(models: Iterable[ModelConfig], limits: HubLimits) -> Rules:
     """`limits` as they are in force."""
-    models = {
+    rules = {
         model.name: ModelRules(
-            jit=model.jit, pinned=limits.of(model.name).pinned, group=limits.of(model.name).group
+            jit=model.jit,
+            pinned=limits.of(model.name).pinned,
+            group=limits.of(model.name).group,
+            most_waiting=model.max_concurrency + model.queue_size,
         )
-        for model in config.models
+        for model in models
     }
     groups = {
         group.name: GroupRules(
@@ -50,4 +57,4 @@ def make_rules(config: HubConfig, limits: HubLimits) -> Rules:
         )
         for group in limits.groups
     }
-    return Rules(models, groups, limits.memory_bytes)
+    return Rules(rules, groups, limits.memory_bytes)

@@ -8,7 +8,16 @@ anew from what is known by then.
 
 from itertools import count
 
-from mlxhub.core.commands import Command, Done, Grant, NoSuchModel, Outcome, Reject, Ticket, Unload, Work
+from mlxhub.core.commands import (
+    Command,
+    Grant,
+    LineFull,
+    NoSuchModel,
+    Outcome,
+    Reject,
+    Ticket,
+    Work,
+)
 from mlxhub.core.look import NEVER, Decided, look
 from mlxhub.core.rules import Rules
 from mlxhub.core.slot import Arrival, Slot, SlotFacts
@@ -47,6 +56,8 @@ class Scheduler:
             self._slot_of[ticket] = slot
             slot.grant(ticket, now)
             return [Grant(ticket, model)]
+        if len(slot.waiting) >= slot.rules.most_waiting:
+            return [Reject(ticket, model, LineFull(len(slot.waiting)))]
         self._slot_of[ticket] = slot
         slot.waiting[ticket] = Arrival(now, next(self._arrivals))
         self._waiting += 1
@@ -73,9 +84,6 @@ class Scheduler:
         if slot is None or slot.under_way != work:
             return []
         slot.end(outcome, now)
-        if isinstance(work, Unload) and isinstance(outcome, Done) and slot.facts is not None:
-            for other in self._slots.values():
-                other.others_gave_back(slot.facts.reserved_bytes)
         return self._look(now)
 
     def on_observed(self, model: str, facts: SlotFacts, now: float) -> list[Command]:

@@ -55,7 +55,6 @@ class KeptRefusal:
 
     error: MlxhubError
     at: float
-    short_bytes: int
     count: int
 
 
@@ -147,7 +146,6 @@ class Slot:
             group=self.rules.group,
             needed_bytes=0 if self.facts is None else self.facts.reserved_bytes,
             waiting_since=self.first_arrival.at,
-            short_bytes=0 if self.refusal is None else self.refusal.short_bytes,
         )
 
     def come_back(self, rules: ModelRules, now: float) -> None:
@@ -178,11 +176,6 @@ class Slot:
         self.under_way = work
         self._changed_at = now
 
-    def others_gave_back(self, freed_bytes: int) -> None:
-        """So much less is lacking than the worker said when it refused."""
-        if self.refusal is not None:
-            self.refusal = replace(self.refusal, short_bytes=max(0, self.refusal.short_bytes - freed_bytes))
-
     def observe(self, facts: SlotFacts) -> None:
         if self.under_way is not None or facts.seen_at < self._changed_at:
             return
@@ -197,7 +190,7 @@ class Slot:
         idle_seconds = 0.0 if facts.in_flight else facts.idle_seconds
         if idle_seconds is not None:
             self._last_used = max(self._last_used, facts.seen_at - idle_seconds)
-        if facts.load_error is not None:
+        if facts.load_error is not None and facts.memory is ModelState.UNLOADED:
             self.failure = KeptFailure(facts.load_error, facts.seen_at + facts.retry_in_seconds)
         elif self.is_ready:
             self.failure = None
@@ -215,10 +208,12 @@ class Slot:
                 self.failure = self.refusal = None
             case Unload(), Done():
                 self._know(now, ModelState.UNLOADED)
-            case Load(), Refused(error, short_bytes):
+            case Load(), Refused(error, needed_bytes):
                 count = 1 if self.refusal is None else self.refusal.count + 1
-                self.refusal = KeptRefusal(error, now, short_bytes, count) if self.waiting else None
+                self.refusal = KeptRefusal(error, now, count) if self.waiting else None
                 self._know(now, ModelState.UNLOADED)
+                if needed_bytes and self.facts is not None:
+                    self.facts = replace(self.facts, reserved_bytes=needed_bytes)
             case Unload(), Refused():
                 # Somebody straight at its port was faster.
                 self._others = 1

@@ -29,4 +29,5 @@ def _files(package: Path) -> Iterator[Path]:
     for directory, below, names in os.walk(package):
         if "__pycache__" in below:
             below.remove("__pycache__")
-        yield from (Path(directory, name) for name in names)
+        # Editors leave links that lead nowhere.
+        yield from (path for name in names if (path := Path(directory, name)).is_file())

@@ -10,14 +10,13 @@ from pathlib import Path
 from loguru import logger
 
 from mlxhub.core.config import LimitPlaces
+from mlxhub.core.lifecycle import TURN_SECONDS
 from mlxhub.core.limits import NO_LIMITS, HubLimits, refuse_full_group, refuse_short_memory
 from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import LimitsUnreadable, LoadNotBegun, LockTimeout, StateUnreadable
 from mlxhub.files.ledger import Entry, Ledger
 from mlxhub.files.limits import read_limits
 
-# Loads of hundreds of gigabytes from a slow disk take minutes.
-TURN_SECONDS = 600.0
 _ASK_EVERY_SECONDS = 0.1
 
 

@@ -153,9 +153,9 @@ class World:
                 return Refused(LoadFailed(model, "no seat"))
         if self.rules.memory_limit_bytes is not None:
             taken = sum(worker.reserved_bytes for worker in held.values()) + self.elsewhere_bytes
-            short = self.workers[model].reserved_bytes + taken - self.rules.memory_limit_bytes
-            if short > 0:
-                return Refused(LoadFailed(model, "no memory"), short)
+            needed = self.workers[model].reserved_bytes
+            if needed + taken > self.rules.memory_limit_bytes:
+                return Refused(LoadFailed(model, "no memory"), needed)
         return None
 
     def crash(self, model: str) -> None:
@@ -198,8 +198,8 @@ class World:
                 reserved = 0 if known.facts is None else known.facts.reserved_bytes
                 known.facts = SlotFacts(self.now, True, memory, reserved_bytes=reserved)
                 known.is_certain = True
-            case Load(), Refused():
-                reserved = 0 if known.facts is None else known.facts.reserved_bytes
+            case Load(), Refused(_, needed):
+                reserved = needed or (0 if known.facts is None else known.facts.reserved_bytes)
                 known.facts = SlotFacts(self.now, True, ModelState.UNLOADED, reserved_bytes=reserved)
                 known.is_certain = True
             case _, Failed():

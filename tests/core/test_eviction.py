@@ -117,13 +117,6 @@ def test_who_leaves_already_is_waited_for() -> None:
     assert make_room(newcomer(50), [leaving], rules(limit_bytes=100), NOW) == FitsLater()
 
 
-def test_what_a_worker_lacked_is_made_free_though_nothing_is_known_of_its_holder() -> None:
-    short = newcomer(50, group=None, short_bytes=20)
-    assert make_room(short, [idle("a", 20)], rules(limit_bytes=100), NOW) == Evict(("a",))
-    assert make_room(short, [idle("a", 20)], rules(), NOW) == Evict(("a",))
-    assert make_room(short, [busy("a", 20)], rules(limit_bytes=100), NOW) == NoMemory(50, 30, (("a", 20),))
-
-
 RESIDENTS = st.lists(
     st.builds(
         Resident,

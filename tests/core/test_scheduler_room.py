@@ -234,12 +234,12 @@ def test_a_refusal_that_nobody_waited_for_is_no_attempt_of_who_comes_next() -> N
     assert hub.ask("a", 2) == [Load("a", 2)]
 
 
-def test_memory_that_the_worker_lacks_is_made_free_once() -> None:
-    seen = {"a": {**UNLOADED, "reserved_bytes": 50}, "b": {**READY, "reserved_bytes": 30}}
+def test_what_a_model_needs_is_known_once_its_worker_was_refused_for_it() -> None:
+    seen = {"a": UNLOADED, "b": {**READY, "reserved_bytes": 30}}
     hub = Hub(seen, limit=100)
     (load,) = hub.ask("a", 1)
     hub.now += 1
-    hub.finish(load, Refused(REFUSAL, short_bytes=25))
+    hub.finish(load, Refused(REFUSAL, needed_bytes=80))
     hub.see("c", **DOWN)
     (unload,) = hub.see("b", reserved_bytes=30, **READY)
     assert unload == Unload("b", 2)
