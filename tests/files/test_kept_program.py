@@ -98,7 +98,7 @@ def test_who_waits_is_told_when_another_thread_kills_it() -> None:
     killing = threading.Timer(0.3, program.kill)
     killing.start()
     with pytest.raises(Ended):
-        program.ask(b"a", Limits(20, 20, 10**9, 1))
+        program.ask(b"a", Limits(20, 20, 10**9, 100))
     killing.join()
     program.close()
 
