@@ -20,6 +20,8 @@ from tests.conftest import SEED
 from tests.fakes.ports import free_ports
 
 COMMAND_SECONDS = 120
+# The supervisor's seconds in one of ours: what launchd lets pass between two starts, 10 s, takes one.
+CLOCK_SCALE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,12 @@ class LiveHub:
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLXHUB_")}
-        environment |= {"MLXHUB_HOME": str(self.home), "MLXHUB_LAUNCHD_SEED": SEED, "NO_COLOR": "1"}
+        environment |= {
+            "MLXHUB_HOME": str(self.home),
+            "MLXHUB_LAUNCHD_SEED": SEED,
+            "MLXHUB_LAUNCHD_CLOCK_SCALE": str(CLOCK_SCALE),
+            "NO_COLOR": "1",
+        }
         if self.testing:
             environment["MLXHUB_TESTING"] = "1"
         return subprocess.run(
