@@ -136,3 +136,15 @@ def demo_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     hub.ok("install")
     yield hub
     hub.remove()
+
+
+@pytest.fixture(scope="session")
+def demo_port(demo_hub: LiveHub) -> int:
+    """Its worker's, which never changes: a command that tells it takes half a second."""
+    return int(demo_hub.model("demo")["port"])
+
+
+@pytest.fixture(scope="session", params=["controller", "worker"])
+def hop_port(request: pytest.FixtureRequest, demo_hub: LiveHub, demo_port: int) -> int:
+    """Of each program that answers for the demo model."""
+    return demo_hub.port if request.param == "controller" else demo_port
