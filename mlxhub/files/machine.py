@@ -18,6 +18,8 @@ LAUNCHCTL_VARIABLE = "MLXHUB_LAUNCHCTL"
 SUPERVISOR_STATE_VARIABLE = "MLXHUB_LAUNCHD_STATE"
 # Draws, for tests, what nobody knows of launchd for sure; 0 is the most reported behaviour.
 SUPERVISOR_SEED_VARIABLE = "MLXHUB_LAUNCHD_SEED"
+# How many of its seconds pass in one of ours, so that tests need not wait for its throttle.
+SUPERVISOR_SCALE_VARIABLE = "MLXHUB_LAUNCHD_CLOCK_SCALE"
 # 1: hub.yaml may name the engine of tests. An install hands it on to the agents, as it does HOME_VARIABLE.
 TESTING_VARIABLE = "MLXHUB_TESTING"
 
@@ -82,7 +84,7 @@ def this_machine(config: Path | None = None) -> Machine:
         runtime=_runtime(home, environ),
         launchctl=(own_launchctl or "/bin/launchctl",) if has_launchd else client,
         launchctl_environment=dict(environ) | {SUPERVISOR_STATE_VARIABLE: str(paths.supervisor)},
-        supervisor=None if has_launchd else _supervisor(paths, environ.get(SUPERVISOR_SEED_VARIABLE, "0")),
+        supervisor=None if has_launchd else _supervisor(paths, environ),
         session_hint=_LOG_IN if is_mac else _START_SUPERVISOR,
         launchd_log=_SHOW_LOG if has_launchd else str(paths.supervisor_log),
         refuses_root=is_mac,
@@ -137,6 +139,8 @@ def _interpreter() -> str:
     return str(own) if own.exists() else sys.executable
 
 
-def _supervisor(paths: Paths, seed: str) -> tuple[str, ...]:
+def _supervisor(paths: Paths, environ: Mapping[str, str]) -> tuple[str, ...]:
     program = (_interpreter(), "-I", "-m", "mlxhub.standin.daemon")
-    return (*program, "--state", str(paths.supervisor), "--agents", str(paths.agents), "--seed", seed)
+    seed, scale = environ.get(SUPERVISOR_SEED_VARIABLE, "0"), environ.get(SUPERVISOR_SCALE_VARIABLE, "1")
+    directories = ("--state", str(paths.supervisor), "--agents", str(paths.agents))
+    return (*program, *directories, "--seed", seed, "--clock-scale", scale)

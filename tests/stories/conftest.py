@@ -20,6 +20,8 @@ from tests.conftest import SEED
 from tests.fakes.ports import free_ports
 
 COMMAND_SECONDS = 120
+# The supervisor's seconds in one of ours: what launchd lets pass between two starts, 10 s, takes one.
+CLOCK_SCALE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,12 @@ class LiveHub:
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLXHUB_")}
-        environment |= {"MLXHUB_HOME": str(self.home), "MLXHUB_LAUNCHD_SEED": SEED, "NO_COLOR": "1"}
+        environment |= {
+            "MLXHUB_HOME": str(self.home),
+            "MLXHUB_LAUNCHD_SEED": SEED,
+            "MLXHUB_LAUNCHD_CLOCK_SCALE": str(CLOCK_SCALE),
+            "NO_COLOR": "1",
+        }
         if self.testing:
             environment["MLXHUB_TESTING"] = "1"
         return subprocess.run(
@@ -129,3 +136,15 @@ def demo_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     hub.ok("install")
     yield hub
     hub.remove()
+
+
+@pytest.fixture(scope="session")
+def demo_port(demo_hub: LiveHub) -> int:
+    """Its worker's, which never changes: a command that tells it takes half a second."""
+    return int(demo_hub.model("demo")["port"])
+
+
+@pytest.fixture(scope="session", params=["controller", "worker"])
+def hop_port(request: pytest.FixtureRequest, demo_hub: LiveHub, demo_port: int) -> int:
+    """Of each program that answers for the demo model."""
+    return demo_hub.port if request.param == "controller" else demo_port

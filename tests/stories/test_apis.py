@@ -14,14 +14,9 @@ from tests.stories.conftest import LiveHub
 PING: Any = [{"role": "user", "content": "ping"}]
 
 
-@pytest.fixture(params=["controller", "worker"])
-def port(request: pytest.FixtureRequest, demo_hub: LiveHub) -> int:
-    return demo_hub.port if request.param == "controller" else int(demo_hub.model("demo")["port"])
-
-
 @pytest.fixture
-def claude(port: int) -> Iterator[anthropic.Anthropic]:
-    url = f"http://127.0.0.1:{port}"
+def claude(hop_port: int) -> Iterator[anthropic.Anthropic]:
+    url = f"http://127.0.0.1:{hop_port}"
     with anthropic.Anthropic(base_url=url, auth_token="none", max_retries=0, timeout=60) as client:
         yield client
 
@@ -38,8 +33,8 @@ def test_anthropics_client_gets_messages(demo_hub: LiveHub, claude: anthropic.An
         claude.messages.create(model="nobody", max_tokens=20, messages=PING)
 
 
-def test_openais_client_gets_responses(demo_hub: LiveHub, port: int) -> None:
-    with demo_hub.client(port) as client:
+def test_openais_client_gets_responses(demo_hub: LiveHub, hop_port: int) -> None:
+    with demo_hub.client(hop_port) as client:
         assert client.responses.create(model="demo", input="ping").output_text == "pong"
         with client.responses.stream(model="demo", input=PING) as stream:
             assert stream.get_final_response().output_text == "pong"
@@ -48,8 +43,8 @@ def test_openais_client_gets_responses(demo_hub: LiveHub, port: int) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_is_ignored_is_told_on_every_way(demo_hub: LiveHub, port: int, stream: bool) -> None:
-    with demo_hub.client(port) as client:
+def test_what_is_ignored_is_told_on_every_way(demo_hub: LiveHub, hop_port: int, stream: bool) -> None:
+    with demo_hub.client(hop_port) as client:
         asked = client.responses.with_raw_response
         raw = asked.create(model="demo", input="ping", user="me", stream=stream)
         assert raw.headers["x-mlxhub-ignored"] == "user"

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import httpx
 
 from tests.eventually import eventually
 from tests.fakes.ports import free_ports
+from tests.fakes.strangers import curt_stranger
 from tests.stories.conftest import LiveHub
 
 DEMO = "{name: demo, model_path: 'builtin:demo'}"
@@ -83,12 +83,12 @@ def test_the_first_change_that_fails_ends_the_rollout_and_rollback_undoes_it(hub
     hub.ok("install")
     good = (hub.home / "hub.yaml").read_text()
     before = pids(hub)
-    with socket.create_server(("127.0.0.1", 0)) as stranger:
-        taken = f"{OTHER[:-1]}, port: {stranger.getsockname()[1]}}}"
+    with curt_stranger() as port:
+        taken = f"{OTHER[:-1]}, port: {port}}}"
         hub.write(taken, DEMO.replace("}", ", queue_size: 7}"), LAZY)
         done = hub.run("apply")
         assert done.returncode == 1
-        assert f"worker.other: Port {stranger.getsockname()[1]} is held by pid {os.getpid()}" in done.stderr
+        assert f"worker.other: Port {port} is held by pid {os.getpid()}" in done.stderr
         assert f"Not begun: {hub.prefix}.worker.demo, {hub.prefix}.worker.lazy" in done.stderr
         assert "mlxhub rollback" in done.stderr
         assert pids(hub)["demo"] == before["demo"]

@@ -40,13 +40,11 @@ BAD_REQUESTS = {
 }
 
 
-@pytest.mark.parametrize("hop", ["controller", "worker"])
 @pytest.mark.parametrize("case", BAD_REQUESTS)
-def test_a_bad_request_is_answered_in_the_envelope(demo_hub: LiveHub, hop: str, case: str) -> None:
+def test_a_bad_request_is_answered_in_the_envelope(hop_port: int, case: str) -> None:
     body, status, param = BAD_REQUESTS[case]
-    port = demo_hub.port if hop == "controller" else demo_hub.model("demo")["port"]
     response = httpx.post(
-        f"http://127.0.0.1:{port}{CHAT}",
+        f"http://127.0.0.1:{hop_port}{CHAT}",
         content=body,
         headers={"content-type": "application/json"},
         timeout=30,
@@ -66,11 +64,9 @@ def test_an_unknown_model_is_answered_with_the_list(demo_hub: LiveHub) -> None:
     assert caught.value.code == "model_not_found"
 
 
-@pytest.mark.parametrize("hop", ["controller", "worker"])
-def test_an_unknown_route_is_answered_in_the_envelope(demo_hub: LiveHub, hop: str) -> None:
-    port = demo_hub.port if hop == "controller" else demo_hub.model("demo")["port"]
+def test_an_unknown_route_is_answered_in_the_envelope(hop_port: int) -> None:
     for method, path, status in (("GET", "/nowhere", 404), ("GET", CHAT, 405), ("DELETE", "/v1/models", 405)):
-        response = httpx.request(method, f"http://127.0.0.1:{port}{path}")
+        response = httpx.request(method, f"http://127.0.0.1:{hop_port}{path}")
         assert response.status_code == status
         assert response.json()["error"]["message"]
 

@@ -28,10 +28,9 @@ def says(text: str) -> list[ChatCompletionMessageParam]:
     return [{"role": "user", "content": text}]
 
 
-@pytest.fixture(params=["controller", "worker"])
-def client(request: pytest.FixtureRequest, demo_hub: LiveHub) -> Iterator[openai.OpenAI]:
-    port = demo_hub.port if request.param == "controller" else demo_hub.model("demo")["port"]
-    with demo_hub.client(port) as client:
+@pytest.fixture
+def client(demo_hub: LiveHub, hop_port: int) -> Iterator[openai.OpenAI]:
+    with demo_hub.client(hop_port) as client:
         yield client
 
 
@@ -126,8 +125,7 @@ def test_load_and_unload_by_hand_and_load_by_the_first_request(demo_hub: LiveHub
     assert demo_hub.model("demo")["unload_at"] is not None
 
 
-def test_eight_streams_decode_in_one_batch(demo_hub: LiveHub) -> None:
-    port = demo_hub.model("demo")["port"]
+def test_eight_streams_decode_in_one_batch(demo_hub: LiveHub, demo_port: int) -> None:
     demo_hub.ok("load-model", "demo")
     begin = threading.Barrier(9)
     texts: list[str] = []
@@ -147,21 +145,20 @@ def test_eight_streams_decode_in_one_batch(demo_hub: LiveHub) -> None:
     begin.wait(30)
     for thread in threads:
         thread.join(60)
-    status = httpx.get(f"http://127.0.0.1:{port}/status", headers=demo_hub.bearer("api")).json()
+    status = httpx.get(f"http://127.0.0.1:{demo_port}/status", headers=demo_hub.bearer("api")).json()
     assert status["batch"]["peak_rows"] == 8
     assert len(texts) == 8
     assert len(set(texts)) == 1
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_frees_its_row(demo_hub: LiveHub, stream: bool) -> None:
+def test_a_client_that_leaves_frees_its_row(demo_hub: LiveHub, demo_port: int, stream: bool) -> None:
     """Through both hops. How soon is told by tokens: the next step after the hang-up is the last."""
-    port = demo_hub.model("demo")["port"]
     demo_hub.ok("load-model", "demo")
     headers = demo_hub.bearer("api")
 
     def worker() -> dict[str, dict[str, int]]:
-        answer = httpx.get(f"http://127.0.0.1:{port}/status", headers=headers)
+        answer = httpx.get(f"http://127.0.0.1:{demo_port}/status", headers=headers)
         status: dict[str, dict[str, int]] = answer.json()
         return status
 

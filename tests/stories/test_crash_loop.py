@@ -7,43 +7,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import openai
 import pytest
 
-from tests.conftest import SEED
 from tests.eventually import eventually
 from tests.stories.conftest import LiveHub
 from tests.stories.test_chat import says
 
 DEMO = "{name: demo, model_path: 'builtin:demo'}"
-# launchd lets 10 s pass between two starts; on the stand-in's clock these pass in one.
-CLOCK_SCALE = 10
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="a real launchd's clock cannot be set")
-
-
-@pytest.fixture
-def quick_hub(hub: LiveHub) -> Iterator[LiveHub]:
-    """Its supervisor runs on a faster clock; install finds it running."""
-    state, agents = hub.home / "launchd", hub.home / "LaunchAgents"
-    for directory in (state, agents):
-        directory.mkdir(mode=0o700, parents=True)
-    command = [sys.executable, "-I", "-m", "mlxhub.standin.daemon", "--state", state, "--agents", agents]
-    daemon = subprocess.Popen(
-        [*command, "--seed", SEED, "--clock-scale", str(CLOCK_SCALE)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        eventually((state / "sock").exists, 10)
-        yield hub
-        hub.remove()
-    finally:
-        daemon.kill()
-        daemon.wait(10)
 
 
 def kill_until_parked(hub: LiveHub, name: str) -> None:
@@ -62,9 +36,8 @@ def kill_until_parked(hub: LiveHub, name: str) -> None:
 
 
 def test_a_model_that_is_killed_again_and_again_stays_down_until_a_person_starts_it(
-    quick_hub: LiveHub,
+    hub: LiveHub,
 ) -> None:
-    hub = quick_hub
     hub.write(DEMO)
     hub.ok("install")
     kill_until_parked(hub, "demo")
@@ -94,8 +67,7 @@ def test_a_model_that_is_killed_again_and_again_stays_down_until_a_person_starts
     assert (record["parked"], [death["forgiven"] for death in record["deaths"]]) == (None, [True] * 5)
 
 
-def test_a_controller_that_is_killed_again_and_again_stays_down_until_start(quick_hub: LiveHub) -> None:
-    hub = quick_hub
+def test_a_controller_that_is_killed_again_and_again_stays_down_until_start(hub: LiveHub) -> None:
     hub.write(DEMO)
     hub.ok("install")
     kill_until_parked(hub, "controller")
@@ -112,9 +84,8 @@ def test_a_controller_that_is_killed_again_and_again_stays_down_until_start(quic
     assert hub.json("status")["controller"]["process"] == "running"
 
 
-def test_a_python_that_is_gone_is_told_and_repaired(quick_hub: LiveHub) -> None:
+def test_a_python_that_is_gone_is_told_and_repaired(hub: LiveHub) -> None:
     """As after an upgrade that removed the interpreter which the plist names."""
-    hub = quick_hub
     hub.write("{name: demo, model_path: 'builtin:demo', default: false}")
     hub.ok("install")
     label = f"{hub.prefix}.worker.demo"
@@ -142,8 +113,7 @@ def test_a_python_that_is_gone_is_told_and_repaired(quick_hub: LiveHub) -> None:
     assert not (hub.home / "state/parked/demo.txt").exists()
 
 
-def test_a_plist_of_another_version_is_told_at_once_and_repaired(quick_hub: LiveHub) -> None:
-    hub = quick_hub
+def test_a_plist_of_another_version_is_told_at_once_and_repaired(hub: LiveHub) -> None:
     hub.write("{name: demo, model_path: 'builtin:demo', default: false}")
     hub.ok("install")
     label = f"{hub.prefix}.worker.demo"
