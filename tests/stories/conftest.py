@@ -20,8 +20,8 @@ from tests.conftest import SEED
 from tests.fakes.ports import free_ports
 
 COMMAND_SECONDS = 120
-# The supervisor's seconds in one of ours: what launchd lets pass between two starts, 10 s, takes two; what it gives a
-# process to end, 45 s, is still enough on a busy machine.
+# The supervisor's seconds in one of ours: what launchd lets pass between two starts, 10 s, takes two;
+# what it gives a process to end, 45 s, is still enough on a busy machine.
 CLOCK_SCALE = 5
 
 
