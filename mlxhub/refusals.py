@@ -18,6 +18,7 @@ RequestError
 ├── ResponseGone       it goes on from a response that is not, or no longer, kept
 ├── UnknownResponse    it asks for one
 ├── ContextOverflow    prompt and answer do not fit the context
+├── Quarantined        the process died of it twice
 ├── QueueFull          too many wait already
 ├── QueueTimeout       waited too long for a place
 ├── Draining           the worker is on its way out
@@ -25,6 +26,8 @@ RequestError
 ├── OutboundFailed     what it names could not be fetched
 └── GenerationFailed   the engine broke while it generated
 """
+
+import math
 
 from mlxhub.errors import RequestError
 
@@ -164,6 +167,15 @@ class ContextOverflow(RequestError):
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
         self.at_least = at_least
+
+
+class Quarantined(RequestError):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            "The model's process died twice while it answered this very request, which is not taken again "
+            f"for {math.ceil(seconds / 60)} min. Change it. Who runs this hub sees more with: mlxhub crashes"
+        )
+        self.seconds = seconds
 
 
 class QueueFull(RequestError):

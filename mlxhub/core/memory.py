@@ -9,6 +9,10 @@ from mlxhub.errors import size_text
 
 # A worker with its libraries (100 MB, measured on Linux), and what MLX computes with in a step.
 PROCESS_BYTES = 250_000_000
+# Of what a model took, so much may stay when it is unloaded: allocators keep some, and a process moves by
+# more than a share of a small model.
+_LEFT_SHARE = 0.02
+_LEFT_BYTES = 32_000_000
 # Most requests are far shorter than what models can hold: what nobody asked for is not reserved.
 UNSAID_CONTEXT = 4096
 _CONTEXT_KEYS = (
@@ -100,6 +104,17 @@ def estimate(
         context_tokens=tokens,
         kept_bytes=min(use.kept_bytes, use.kept_entries * row_bytes),
     )
+
+
+def left_behind(before_bytes: int, peak_bytes: int, after_bytes: int, *, is_first: bool) -> int:
+    """What an unload has left of a model beyond what it may leave, in bytes; 0: its memory is back.
+
+    `peak_bytes`: the most it had while it was loaded. `is_first`: libraries came with this load, and stay.
+    """
+    may_stay = max(_LEFT_BYTES, int(_LEFT_SHARE * (peak_bytes - before_bytes)))
+    if is_first:
+        may_stay += PROCESS_BYTES
+    return max(0, after_bytes - before_bytes - may_stay)
 
 
 def context_length_of(config: Mapping[str, Value]) -> int:

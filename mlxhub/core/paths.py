@@ -28,6 +28,16 @@ class RunFiles:
         return self.runs.with_suffix(".lock")
 
     @property
+    def flight(self) -> Path:
+        """What a model's process is doing, for whoever asks after its death."""
+        return self.runs.with_suffix(".flight")
+
+    @property
+    def suspects(self) -> Path:
+        """Requests that were in flight when it died."""
+        return self.runs.with_suffix(".suspects")
+
+    @property
     def last_words(self) -> Path:
         return last_words_beside(self.log)
 

@@ -68,16 +68,19 @@ def begun(history: Sequence[Run], pid: int, now: float) -> tuple[Run, ...]:
     return _last((*history, Run(pid=pid, started_at=now)))
 
 
-def noticed(history: Sequence[Run], now: float, ending: str | None) -> tuple[Run, ...]:
+def noticed(
+    history: Sequence[Run], now: float, ending: str | None, reason: str | None = None
+) -> tuple[Run, ...]:
     """The last run left no end behind and is gone: it died at some time before `now`.
 
-    `ending`: what launchd knows of the last end of anything it started. A run that ends deliberately writes
-    that down itself, so such an end is that of a start which came to no run, and of this one nobody knows.
+    `reason`: what it was doing. `ending`: what launchd knows of the last end of anything it started. A run
+    that ends deliberately writes that down itself, so such an end is that of a start which came to no run,
+    and of this one nobody knows.
     """
     if not history or history[-1].ended_at is not None:
         return tuple(history)
     known = None if ending in _DELIBERATE else ending
-    return (*history[:-1], replace(history[-1], ended_at=now, ending=known))
+    return (*history[:-1], replace(history[-1], ended_at=now, ending=known, reason=reason))
 
 
 def ended(

@@ -23,6 +23,7 @@ from mlxhub.core.restarts import (
 )
 from mlxhub.errors import StateUnreadable, StateUnwritable
 from mlxhub.files.early_stop import end_cleanly_on_sigterm
+from mlxhub.files.flight_record import read_flight
 from mlxhub.files.runs import hold_run_lock, park, parked_reason, read_runs, write_runs
 
 EXIT_PARKED = 0
@@ -115,7 +116,7 @@ def _admit(
     history = _history(files)
     now = wall_clock()
     if history and history[-1].ended_at is None:
-        history = noticed(history, now, last_exit())
+        history = noticed(history, now, last_exit(), read_flight(files.flight).description)
     decision = decide(history, now)
     if isinstance(decision, Park):
         reason = crash_loop_reason(files.name, decision)

@@ -74,6 +74,7 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.ResponseGone: HttpError(400, "invalid_request_error", "previous_response_not_found"),
     refusals.UnknownResponse: HttpError(404, "invalid_request_error", "response_not_found"),
     refusals.ContextOverflow: HttpError(400, "invalid_request_error", "context_length_exceeded"),
+    refusals.Quarantined: HttpError(422, "invalid_request_error", "request_quarantined"),
     refusals.QueueFull: HttpError(429, "rate_limit_error", "queue_full"),
     refusals.QueueTimeout: HttpError(503, "server_error", "queue_timeout"),
     refusals.RequestTimeout: HttpError(504, "server_error", "generation_timeout"),
@@ -144,6 +145,6 @@ def error_headers(error: errors.MlxhubError) -> dict[str, str]:
     match error:
         case refusals.WrongMethod(allowed=allowed):
             headers["allow"] = ", ".join(allowed)
-        case errors.LoadRefused(retry_after_seconds=float(seconds)):
+        case errors.LoadRefused(retry_after_seconds=float(seconds)) | refusals.Quarantined(seconds=seconds):
             headers["retry-after"] = str(max(1, math.ceil(seconds)))
     return headers

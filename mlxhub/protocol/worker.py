@@ -25,9 +25,13 @@ class PromptCacheStatus(BaseModel):
 
 
 class MemoryStatus(BaseModel):
-    """`footprint_bytes` is the whole process as the system counts it; the others are MLX's own counters."""
+    """`footprint_bytes` is the whole process as its system counts it, or what MLX has, where that is more.
+
+    `peak_bytes` is the most of it since the last load began, looked at each second. The others are MLX's.
+    """
 
     footprint_bytes: int
+    peak_bytes: int = 0
     mlx_active_bytes: int = 0
     mlx_peak_bytes: int = 0
 

@@ -34,16 +34,15 @@ class EngineThread:
         name: str,
         hand_over: Callable[[list[Delta]], None],
         on_death: Callable[[str], None],
-        clock: Callable[[], float],
     ) -> None:
         self._engine = engine
         self._name = name
         self._hand_over = hand_over
         self._on_death = on_death
-        self._clock = clock
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = False
-        self._working_since: float | None = None
+        self._begun = 0
+        self._working_at: int | None = None
         self._loading = False
         self.measured = EngineLoad()
         # Not a daemon: a thread that owns the GPU must never be cut off at interpreter exit.
@@ -56,9 +55,9 @@ class EngineThread:
         """Fails with LoadFailed."""
         return self._call(lambda: self._towards_load(self._engine.measure))
 
-    def load(self) -> "Future[LoadedModel]":
-        """Fails with LoadFailed."""
-        return self._call(lambda: self._towards_load(self._engine.load))
+    def load(self, reserved_bytes: int = 0) -> "Future[LoadedModel]":
+        """As of Engine. Fails with LoadFailed."""
+        return self._call(lambda: self._towards_load(lambda: self._engine.load(reserved_bytes)))
 
     def unload(self) -> "Future[None]":
         return self._call(self._engine.unload)
@@ -86,10 +85,14 @@ class EngineThread:
         return not self._thread.is_alive()
 
     @property
-    def stalled_seconds(self) -> float:
-        """How long one command or step has lasted by now. A load may take its time and does not count."""
-        since = self._working_since
-        return 0.0 if since is None or self._loading else self._clock() - since
+    def working_at(self) -> int | None:
+        """The number of the command or step that it is at; None: it is at none."""
+        return self._working_at
+
+    @property
+    def is_loading(self) -> bool:
+        """A load may take its time."""
+        return self._loading
 
     @property
     def is_alive(self) -> bool:
@@ -126,9 +129,10 @@ class EngineThread:
 
     def _work(self) -> None:
         """One command or one step. What a step breaks costs its batch, not the thread."""
-        self._working_since = None
+        self._working_at = None
         command = self._next_command()
-        self._working_since = self._clock()
+        self._begun += 1
+        self._working_at = self._begun
         try:
             deltas = self._engine.step() if command is None else _run_command(command)
         except Exception:  # noqa: BLE001 - MLX and models raise anything

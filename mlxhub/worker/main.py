@@ -33,18 +33,19 @@ def run_worker(
         _allow_open_files()
         from mlxhub.worker.serving import serve_model  # noqa: PLC0415 - an import that fails is written down
 
-        return serve_model(settings, generation)
+        return serve_model(settings, generation, files)
 
-    records = settings.records
-    if records is None or log_file is None:
+    files = _run_files(settings.name, settings.records, log_file)
+    if files is None or settings.records is None:
         open_log()
         ending = program()
     else:
+        label = settings.records.label
         ending = run_recorded(
-            _run_files(settings.name, records, log_file),
+            files,
             program,
             open_log=open_log,
-            last_exit=lambda: last_exit(records.label),
+            last_exit=lambda: last_exit(label),
         )
     if not ending.cleanly or "mlx.core" in sys.modules:
         # All is done and written. A worker with a model was once seen to end by SIGABRT after this; whatever
@@ -56,7 +57,10 @@ def run_worker(
     return ending.exit_code
 
 
-def _run_files(name: str, records: RunRecords, log_file: Path) -> RunFiles:
+def _run_files(name: str, records: RunRecords | None, log_file: Path | None) -> RunFiles | None:
+    """None: somebody runs it by hand, and nothing is written down."""
+    if records is None or log_file is None:
+        return None
     return RunFiles(name=name, runs=Path(records.runs), parked=Path(records.parked), log=log_file)
 
 

@@ -10,7 +10,10 @@ from loguru import logger
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
-from mlxhub.errors import LoadFailed, LoadRefused, MlxhubError, ModelBusy, NotLoaded, UnknownModel
+from mlxhub.core.paths import RunFiles
+from mlxhub.core.restarts import EXIT_TRY_AGAIN
+from mlxhub.errors import LoadFailed, LoadRefused, MlxhubError, ModelBusy, NotLoaded, UnknownModel, size_text
+from mlxhub.files.footprint import footprint_reader
 from mlxhub.protocol.worker import CounterStatus
 from mlxhub.refusals import (
     ContextOverflow,
@@ -23,11 +26,15 @@ from mlxhub.refusals import (
 from mlxhub.worker.admission import Admission
 from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
+from mlxhub.worker.footprint import Footprint
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
 from mlxhub.worker.load_backoff import LoadBackoff
 from mlxhub.worker.preparation import Preparation
-from mlxhub.worker.watchdog import watch_engine
+from mlxhub.worker.quarantine import Quarantine
+from mlxhub.worker.watchdog import Watchdog
+
+EXIT_BROKEN = 70
 
 # Why a load did not come about; None: it did, or was an unload.
 NoLoad: TypeAlias = LoadFailed | LoadRefused | None
@@ -42,7 +49,9 @@ class ModelService:
         engine: Engine,
         stop_process: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
+        files: RunFiles | None = None,
     ) -> None:
+        """`files`: what tells of this process when it is gone."""
         self.settings = settings
         self.state = ModelState.UNLOADED
         self.error: str | None = None
@@ -50,10 +59,14 @@ class ModelService:
         self.load_seconds: float | None = None
         self.draining = False
         self.broken: str | None = None
+        self.exit_code = 0
         self._stop_process = stop_process
         self.counters = CounterStatus()
         self._clock = clock
-        self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death, clock)
+        self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death)
+        self.watchdog = Watchdog(self.thread, clock)
+        self._quarantine = Quarantine(files)
+        self.footprint = Footprint(self._memory_reader(), self._note_memory, clock)
         self._preparation = Preparation(self.thread)
         self._in_flight = InFlight(self.thread.cancel)
         self.admission = Admission(settings.name, settings.limits, clock)
@@ -71,16 +84,21 @@ class ModelService:
         self.thread.start()
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                watching = self._tasks.create_task(watch_engine(self.thread, self.break_down))
+                watching = [
+                    self._tasks.create_task(self.watchdog.watch(self.break_down)),
+                    self._tasks.create_task(self.footprint.watch()),
+                ]
                 if self.settings.preload:
                     self._begin_load()
                 yield
-                watching.cancel()
+                for watch in watching:
+                    watch.cancel()
                 self._disarm()
                 if self._transition is not None:
                     self._transition.cancel()
         finally:
             self._preparation.close()
+            self._quarantine.close()
             self.stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
             if self.stopped_cleanly:
                 self.admission.give_back()
@@ -126,7 +144,7 @@ class ModelService:
         self, requests: Sequence[GenerationRequest], answers: int = 1
     ) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
-        async with self._served(len(requests) * answers, answers) as generation:
+        async with self._served(requests, answers) as generation:
             prepared = [await self._preparation.prepare(generation, request) for request in requests]
             rows = [request.for_row(row) for request in prepared for row in range(answers)]
             generation.prepared = rows
@@ -141,7 +159,7 @@ class ModelService:
 
         Raises ContextOverflow where it is so long that not even tokenizing is worth its memory.
         """
-        async with self._served(1, 1) as generation:
+        async with self._served([request], 1) as generation:
             try:
                 return len((await self._preparation.tokenize(generation, request)).tokens)
             except ContextOverflow as overflow:
@@ -185,20 +203,26 @@ class ModelService:
 
     def break_down(self, reason: str) -> None:
         """The engine is beyond repair here: tell every client, and let the process be replaced."""
-        self.broken = reason
+        self._quarantine.blame()
+        self._end_process(reason, EXIT_BROKEN, GenerationFailed(reason))
+
+    def _end_process(self, reason: str, exit_code: int, error: MlxhubError) -> None:
+        self.broken, self.exit_code = reason, exit_code
         self.begin_drain()
-        self._in_flight.fail_all(GenerationFailed(reason))
+        self._in_flight.fail_all(error)
         self._stop_process()
 
     @asynccontextmanager
-    async def _served(self, rows: int, answers: int) -> AsyncIterator[Generation]:
-        """A request that was taken, with the model in memory; counted by how it ends."""
-        generation = self._admit(rows, answers)
+    async def _served(self, requests: Sequence[GenerationRequest], answers: int) -> AsyncIterator[Generation]:
+        """Of what was taken together, with the model in memory; counted by how it ends."""
+        asked = self._quarantine.admit(requests)
+        generation = self._admit(len(requests) * answers, answers)
         limit = self.settings.request_timeout
         deadline = self._loop.call_later(limit, generation.fail, RequestTimeout(limit))
         try:
             await self._ready(generation)
-            yield generation
+            async with self._quarantine.serving(generation, asked):
+                yield generation
             self.counters.completed += 1
         except MlxhubError:
             self.counters.failed += 1
@@ -270,8 +294,9 @@ class ModelService:
             need = await asyncio.wrap_future(self.thread.measure())
             async with self.admission.turn(need):
                 began = self._clock()
+                self.footprint.begin_load()
                 logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
-                self.model = await asyncio.wrap_future(self.thread.load())
+                self.model = await asyncio.wrap_future(self.thread.load(self.admission.reserved_bytes))
         except LoadRefused as refused:
             return self._load_is_refused(refused)
         except Exception as error:  # noqa: BLE001 - the top of a background task, which must leave a state behind
@@ -315,14 +340,20 @@ class ModelService:
         await self._in_flight.until_model_is_free(DRAIN_SECONDS)
         self._in_flight.fail_holders(GenerationFailed("the model was unloaded."))
         await self._in_flight.until_model_is_free(CANCEL_SECONDS)
+        self.model = None
         try:
             await asyncio.wrap_future(self.thread.unload())
+            left = await self.footprint.left_behind()
         except Exception as error:  # noqa: BLE001 - the top of a background task: memory is in an unknown state
             logger.exception("Unloading failed")
             self.break_down(f"unloading failed with {type(error).__name__}.")
         else:
-            self.admission.give_back()
-        self.model = None
+            if left:
+                # Whoever waits for this place gets it when the process is gone, and its memory with it.
+                reason = f"{size_text(left)} of memory did not come back when the model was unloaded."
+                self._end_process(reason, EXIT_TRY_AGAIN, Draining())
+            else:
+                self.admission.give_back()
         self.load_seconds = None
         self.state = ModelState.UNLOADED
         logger.info('Unloaded model "{}" {}', self.settings.name, why)
@@ -343,6 +374,14 @@ class ModelService:
     def _idle_is_over(self) -> None:
         self._idle_timer = None
         self._begin_unload(f"after {self.settings.auto_unload_minutes:g} min without use")
+
+    def _memory_reader(self) -> Callable[[], int]:
+        """On a GPU of its own MLX has memory that the system does not count for this process."""
+        footprint = footprint_reader()
+        return lambda: max(footprint(), self.thread.measured.active_bytes)
+
+    def _note_memory(self, footprint_bytes: int) -> None:
+        self._quarantine.note_memory(footprint_bytes, self.admission.reserved_bytes)
 
     def _on_death(self, reason: str) -> None:
         """On the engine thread."""

@@ -5,6 +5,7 @@ import asyncio
 from loguru import logger
 
 from mlxhub.core.config import WorkerSettings
+from mlxhub.core.paths import RunFiles
 from mlxhub.core.restarts import EXIT_TRY_AGAIN
 from mlxhub.errors import PortHeld
 from mlxhub.files.recorded_run import Ending
@@ -15,19 +16,19 @@ from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 from mlxhub.worker.model_service import ModelService
 
-EXIT_OK = 0
-EXIT_BROKEN = 70
 
+def serve_model(settings: WorkerSettings, generation: str, files: RunFiles | None) -> Ending:
+    """Until SIGTERM, or an end as of ModelService, or EXIT_TRY_AGAIN: a stranger holds the port.
 
-def serve_model(settings: WorkerSettings, generation: str) -> Ending:
-    """Until SIGTERM. EXIT_TRY_AGAIN: a stranger holds the port. EXIT_BROKEN: replace me."""
+    `files`: what tells of this process when it is gone.
+    """
     try:
         sock = bind_socket(HOST, settings.port)
     except PortHeld as error:
         logger.error("{}", error)
         return Ending(EXIT_TRY_AGAIN, str(error))
     stop = asyncio.Event()
-    service = ModelService(settings, _engine(settings), stop_process=stop.set)
+    service = ModelService(settings, _engine(settings), stop_process=stop.set, files=files)
     logger.info('Model "{}" is served at http://{}:{}/v1', settings.name, HOST, settings.port)
     run(
         serve(
@@ -43,8 +44,7 @@ def serve_model(settings: WorkerSettings, generation: str) -> Ending:
     if not service.stopped_cleanly:
         # The interpreter would wait for the engine thread for ever.
         logger.error("The engine did not stop in time. The process ends without it.")
-    code = EXIT_OK if service.broken is None else EXIT_BROKEN
-    return Ending(code, service.broken, cleanly=service.stopped_cleanly)
+    return Ending(service.exit_code, service.broken, cleanly=service.stopped_cleanly)
 
 
 def _engine(settings: WorkerSettings) -> Engine:

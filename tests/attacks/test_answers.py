@@ -68,8 +68,8 @@ class HostileEngine(FakeEngine):
         self._pieces = pieces
         self._markers = markers
 
-    def load(self) -> LoadedModel:
-        return LoadedModel(super().load().context_length, self._markers, no_call, 8)
+    def load(self, reserved_bytes: int = 0) -> LoadedModel:
+        return LoadedModel(super().load(reserved_bytes).context_length, self._markers, no_call, 8)
 
     def _speak(self, handle: int) -> Delta:
         said = len(self._pieces) - self._rows[handle]

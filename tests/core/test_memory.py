@@ -6,7 +6,15 @@ import pytest
 
 from mlxhub.core.document import Value
 from mlxhub.core.kv_layers import kv_values
-from mlxhub.core.memory import PROCESS_BYTES, Checkpoint, MemoryNeed, Use, context_length_of, estimate
+from mlxhub.core.memory import (
+    PROCESS_BYTES,
+    Checkpoint,
+    MemoryNeed,
+    Use,
+    context_length_of,
+    estimate,
+    left_behind,
+)
 
 LLAMA_8B: dict[str, Value] = {
     "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -134,3 +142,16 @@ def test_a_model_that_does_not_fit_alone_is_told_what_to_lower() -> None:
 def test_a_context_length_is_found_in_either_place() -> None:
     assert context_length_of(LLAMA_8B) == context_length_of(GEMMA_3_27B) == 131_072
     assert context_length_of({}) == 8192
+
+
+def test_an_unload_may_leave_a_fiftieth_of_the_model_and_the_first_one_libraries_too() -> None:
+    before, peak = 100_000_000, 10_100_000_000
+    assert left_behind(before, peak, before + 200_000_000, is_first=False) == 0
+    assert left_behind(before, peak, before + 200_000_001, is_first=False) == 1
+    assert left_behind(before, peak, before + 200_000_000 + PROCESS_BYTES, is_first=True) == 0
+    assert left_behind(before, peak, before + 200_000_001 + PROCESS_BYTES, is_first=True) == 1
+
+
+def test_a_small_process_may_move_by_more_than_a_share_of_a_small_model() -> None:
+    assert left_behind(100_000_000, 101_000_000, 130_000_000, is_first=False) == 0
+    assert left_behind(100_000_000, 101_000_000, 133_000_000, is_first=False) == 1_000_000

@@ -49,7 +49,7 @@ class FakeEngine:
         assert self.may_measure.wait(10)
         return MemoryNeed(self.weights_bytes, row_bytes=0, rows=1, context_tokens=100, kept_bytes=0)
 
-    def load(self) -> LoadedModel:
+    def load(self, reserved_bytes: int = 0) -> LoadedModel:
         self.loads += 1
         assert self.may_load.wait(10)
         if self.load_error is not None:

@@ -39,8 +39,8 @@ class ScriptedEngine(FakeEngine):
         self._reason = reason
         self._stop = stop
 
-    def load(self) -> LoadedModel:
-        return LoadedModel(super().load().context_length, MARKERS, _parse, 8)
+    def load(self, reserved_bytes: int = 0) -> LoadedModel:
+        return LoadedModel(super().load(reserved_bytes).context_length, MARKERS, _parse, 8)
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         self.asked.append(request)

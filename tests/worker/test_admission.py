@@ -190,7 +190,7 @@ def test_one_model_loads_at_a_time_and_who_waits_is_seen_and_answers(place: Plac
         asking = begin(say(service))
         await until(lambda: service.admission.is_waiting)
         assert (service.state, engine.loads) == (ModelState.LOADING, 0)
-        assert service.thread.stalled_seconds == 0
+        assert service.thread.working_at is None
         os.close(turn)
         assert await asking == 1
         assert not service.admission.is_waiting

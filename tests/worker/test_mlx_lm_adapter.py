@@ -18,6 +18,7 @@ from mlxhub.worker.engines.engine import (
     PreparedRequest,
     SamplingOptions,
 )
+from mlxhub.worker.engines.memory_limits import MemoryLimits
 from mlxhub.worker.engines.mlx_lm_adapter import TextModel
 from mlxhub.worker.engines.mlx_lm_api import check_api
 from mlxhub.worker.engines.mlx_lm_loading import load_text_model
@@ -55,7 +56,7 @@ def with_another(model: TextModel, rows: Rows) -> None:
 def test_rows_say_when_a_prompt_is_done_then_a_token_per_step_and_how_it_ended(
     model: TextModel, begin: Callable[[TextModel, Rows], None]
 ) -> None:
-    rows = model.new_rows(4, largest_chunk=4)
+    rows = model.new_rows(MemoryLimits(0), 4, largest_chunk=4)
     begin(model, rows)
     prompt = model.encode_chat(ChatPrompt(({"role": "user", "content": "ping"},)), 2048).tokens
     rows.insert(model.new_row(5, PreparedRequest(tuple(prompt), 50, SamplingOptions())))

@@ -13,7 +13,6 @@ from mlxhub.refusals import Draining, GenerationFailed, QueueFull, QueueTimeout,
 from mlxhub.worker import model_service
 from mlxhub.worker.engines.engine import Finished, GenerationRequest, TextPrompt
 from mlxhub.worker.model_service import ModelService
-from mlxhub.worker.watchdog import watch_engine
 from tests.worker.fake_engine import FakeEngine
 
 Story = Callable[[ModelService, FakeEngine], Coroutine[Any, Any, None]]
@@ -328,26 +327,6 @@ def test_an_engine_thread_that_dies_ends_the_process_and_tells_its_clients() -> 
         engine.loaded = False
 
     play(story)
-
-
-def test_a_wedged_engine_is_noticed() -> None:
-    clock = Clock()
-
-    async def story(service: ModelService, engine: FakeEngine) -> None:
-        engine.hang = True
-        running = begin(say(service))
-        await until(lambda: engine.hangs)
-        clock.now += 29
-        watching = begin(watch_engine(service.thread, service.break_down, look_seconds=0.001))
-        await asyncio.sleep(0.01)
-        assert service.broken is None
-        clock.now += 2
-        with pytest.raises(GenerationFailed, match="one step for 30 s"):
-            await running
-        await watching
-        engine.hang = False
-
-    play(story, clock)
 
 
 @pytest.mark.parametrize("stage", ["load", "prepare", "queue", "answer"])

@@ -12,7 +12,6 @@ from mlxhub.worker.engines.engine import FinishReason
 from mlxhub.worker.engines.read_prompts import Read, State
 from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
 from mlxhub.worker.engines.sampling import Sampler
-from mlxhub.worker.engines.wired_limit import WiredLimit
 
 
 @dataclass(slots=True)
@@ -40,7 +39,6 @@ class DraftedRow:
         self._guesser = guesser
         self._guesses = guesses
         self._begun: _Begun | None = None
-        self._wired_limit = WiredLimit()
 
     def insert(self, row: Row, known: Read | None = None) -> None:
         assert self._begun is None
@@ -74,7 +72,6 @@ class DraftedRow:
         if self._begun is not None:
             _finish(self._begun)
         self._begun = None
-        self._wired_limit.restore()
 
     def _read_on(self, begun: _Begun, most: int) -> Step:
         row = begun.row

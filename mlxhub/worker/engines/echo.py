@@ -86,7 +86,7 @@ class EchoEngine:
             kept_bytes=0,
         )
 
-    def load(self) -> LoadedModel:
+    def load(self, reserved_bytes: int = 0) -> LoadedModel:
         script = self._learned()
         self._sleep(script.load_seconds)
         self._weights = take_memory(script.weights_bytes)

@@ -201,8 +201,8 @@ class Engine(Protocol):
     def measure(self) -> MemoryNeed:
         """What the next load will take; that one does not check again what this has. Raises LoadFailed."""
 
-    def load(self) -> LoadedModel:
-        """Raises LoadFailed."""
+    def load(self, reserved_bytes: int = 0) -> LoadedModel:
+        """It may take so much memory; 0: nobody counts. Raises LoadFailed."""
 
     def unload(self) -> None:
         """Give the memory back, also after a load that failed."""

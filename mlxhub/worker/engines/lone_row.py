@@ -10,7 +10,6 @@ from mlx_lm.generate import generation_stream
 from mlxhub.worker.engines.engine import FinishReason
 from mlxhub.worker.engines.read_prompts import Read, State
 from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
-from mlxhub.worker.engines.wired_limit import WiredLimit
 
 # MLX keeps freed memory for the next computation; what no longer fits the longer cache is given back.
 _TOKENS_BETWEEN_CLEARING = 256
@@ -34,7 +33,6 @@ class LoneRow:
     def __init__(self, decodable: Decodable) -> None:
         self._decodable = decodable
         self._begun: _Begun | None = None
-        self._wired_limit = WiredLimit()
 
     def __len__(self) -> int:
         return 0 if self._begun is None else 1
@@ -67,7 +65,6 @@ class LoneRow:
 
     def close(self) -> None:
         self._begun = None
-        self._wired_limit.restore()
 
     def hand_over(self) -> tuple[SampledToken | None, tuple[Row, Read | None] | None]:
         """Let go of the row: what was sampled and not told yet, and the rest, if that was not its end."""

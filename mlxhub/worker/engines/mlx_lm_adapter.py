@@ -24,6 +24,7 @@ from mlxhub.worker.engines.engine import (
 )
 from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
+from mlxhub.worker.engines.memory_limits import MemoryLimits
 from mlxhub.worker.engines.mlx_lm_chats import ChatEncoder, longest_token
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
@@ -124,9 +125,11 @@ class TextModel:
             )
         )
 
-    def new_rows(self, max_rows: int, largest_chunk: int) -> Rows:
+    def new_rows(self, limits: MemoryLimits, max_rows: int, largest_chunk: int) -> Rows:
         end_tokens = frozenset(self._tokenizer.eos_token_ids)
-        return self._rows.make(end_tokens, self._text_bytes, max_rows=max_rows, largest_chunk=largest_chunk)
+        return self._rows.make(
+            end_tokens, self._text_bytes, limits, max_rows=max_rows, largest_chunk=largest_chunk
+        )
 
     def new_row(self, handle: int, request: PreparedRequest) -> Row:
         chain = processors(request.sampling, len(request.tokens))

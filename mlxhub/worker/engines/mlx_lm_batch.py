@@ -24,6 +24,7 @@ class Batch:
             prefill_batch_size=max_rows,
             prefill_step_size=largest_chunk,
         )
+        decodable.limits.wire()
         self._uids: dict[int, int] = {}  # by handle
         self._rows: dict[int, Row] = {}  # by uid
 

@@ -8,6 +8,7 @@ from mlx_lm.models.cache import CacheList, make_prompt_cache
 from mlxhub.worker.engines.drafted_row import DraftedRow
 from mlxhub.worker.engines.lone_or_batch import LoneOrBatch
 from mlxhub.worker.engines.lone_row import LoneRow
+from mlxhub.worker.engines.memory_limits import MemoryLimits
 from mlxhub.worker.engines.rows import Decodable, KvBits, Rows
 
 # Of mlx-lm's recurrent models those that take the padding of a shorter prompt for a part of it.
@@ -31,14 +32,15 @@ class ModelRows:
         self,
         end_tokens: frozenset[int],
         text_bytes: Callable[[int], bytes],
+        limits: MemoryLimits,
         *,
         max_rows: int,
         largest_chunk: int,
     ) -> Rows:
         """Which read prompts in chunks of up to so many tokens."""
-        decodable = Decodable(self.model, end_tokens, text_bytes, self._kv_bits)
+        decodable = Decodable(self.model, end_tokens, text_bytes, limits, self._kv_bits)
         if self._draft is not None:
-            guesser = Decodable(self._draft, end_tokens, text_bytes)
+            guesser = Decodable(self._draft, end_tokens, text_bytes, limits)
             return DraftedRow(decodable, guesser, self._draft_tokens, self._vocabulary)
         if self.why_one_at_a_time is not None:
             return LoneRow(decodable)

@@ -12,6 +12,7 @@ from mlxhub.protocol.parts import SampledLogprob
 from mlxhub.worker.engines.engine import FinishReason
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
 from mlxhub.worker.engines.logprobs import sampled_logprob
+from mlxhub.worker.engines.memory_limits import MemoryLimits
 from mlxhub.worker.engines.read_prompts import Read, State
 from mlxhub.worker.engines.sampling import Sampler
 
@@ -90,11 +91,12 @@ class KvBits:
 
 @dataclass(frozen=True, slots=True)
 class Decodable:
-    """A model as rows need it. `text_bytes`: of a token."""
+    """A model as rows need it. `text_bytes`: of a token. `limits`: in force since its load."""
 
     model: Any
     end_tokens: frozenset[int]
     text_bytes: Callable[[int], bytes]
+    limits: MemoryLimits
     kv_bits: KvBits | None = None
 
     def new_state(self) -> State:

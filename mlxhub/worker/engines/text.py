@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,6 @@ from mlxhub.worker.engines.engine import (
     EngineLoad,
     Failed,
     GenerationRequest,
-    Json,
     LoadedModel,
     Piece,
     PreparedRequest,
@@ -41,9 +40,11 @@ from mlxhub.worker.engines.engine import (
 from mlxhub.worker.engines.measuring import measure
 from mlxhub.worker.engines.open_files import kept_open_files
 from mlxhub.worker.engines.prefill import Prefill
+from mlxhub.worker.engines.prompt_length import characters_of
 from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
+    from mlxhub.worker.engines.memory_limits import MemoryLimits
     from mlxhub.worker.engines.mlx_lm_adapter import TextModel
     from mlxhub.worker.engines.read_prompts import ReadPrompts
     from mlxhub.worker.engines.rows import Rows, SampledToken
@@ -83,6 +84,7 @@ class TextEngine:
         self._model: TextModel | None = None
         self._decoding: Rows | None = None
         self._read: ReadPrompts | None = None
+        self._limits: MemoryLimits | None = None
         self._context_length = 0
         self._max_rows = options.max_concurrency
         self._waiting: deque[tuple[int, PreparedRequest]] = deque()
@@ -108,11 +110,11 @@ class TextEngine:
         )
         return measure(found, use)
 
-    def load(self) -> LoadedModel:
+    def load(self, reserved_bytes: int = 0) -> LoadedModel:
         # Its program starts while the model is read.
         renderer = TemplateRenderer(self._options.name)
         try:
-            return self._load(renderer)
+            return self._load(renderer, reserved_bytes)
         except BaseException:
             renderer.close()
             raise
@@ -129,12 +131,14 @@ class TextEngine:
             self._memory_bytes = memory_bytes
             return finding.result()
 
-    def _load(self, renderer: TemplateRenderer) -> LoadedModel:
+    def _load(self, renderer: TemplateRenderer, reserved_bytes: int) -> LoadedModel:
         options = self._options
         found, self._found = self._found or self._check(), None
-        from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - imported by the check
+        from mlxhub.worker.engines.memory_limits import MemoryLimits  # noqa: PLC0415 - imported by the check
+        from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - likewise
         from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - likewise
 
+        self._limits = MemoryLimits(reserved_bytes)
         model = load_text_model(found, renderer)
         wanted = options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
@@ -201,6 +205,8 @@ class TextEngine:
             self._model.close()
         self._model = self._read = None
         finish_device_work()
+        if self._limits is not None:
+            self._limits.lift()
         release_memory()
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
@@ -208,7 +214,7 @@ class TextEngine:
         if model is None:
             raise NotLoaded(self._options.name)
         # Tokenizing takes gigabytes for a text of 30 MB: what cannot fit is refused before.
-        fewest_tokens = _characters(request.prompt) // model.longest_token
+        fewest_tokens = characters_of(request.prompt) // model.longest_token
         if fewest_tokens > self._context_length:
             raise ContextOverflow(fewest_tokens, self._context_length, at_least=True)
         tokens, boundaries = self._encode(model, request.prompt)
@@ -313,8 +319,9 @@ class TextEngine:
     def _begin(self, handle: int, request: PreparedRequest) -> Started:
         assert self._model is not None
         assert self._read is not None
+        assert self._limits is not None
         if self._decoding is None:
-            self._decoding = self._model.new_rows(self._max_rows, self._options.prefill.alone)
+            self._decoding = self._model.new_rows(self._limits, self._max_rows, self._options.prefill.alone)
         known = self._read.find(request.tokens)
         cached = 0 if known is None else len(known.tokens)
         row = TextRow(handle, request, self._model.new_detokenizer(), len(request.tokens) - cached)
@@ -357,31 +364,6 @@ def _advanced(row: TextRow, sampled: SampledToken) -> Delta:
 def _wants_reasoning(prompt: Prompt) -> bool:
     """Of a model that can. Without a word about it most templates leave it to the model."""
     return isinstance(prompt, ChatPrompt) and prompt.template_options.get("enable_thinking") is not False
-
-
-def _characters(prompt: Prompt) -> int:
-    match prompt:
-        case ChatPrompt(messages=messages, tools=tools):
-            return _text_length(*messages, *tools)
-        case TextPrompt(text):
-            return len(text)
-        case TokenPrompt():
-            return 0
-
-
-def _text_length(*values: Json) -> int:
-    """Of all texts in them, names too: a chat template may write out any."""
-    length = 0
-    waiting = [*values]
-    while waiting:
-        match waiting.pop():
-            case str(text):
-                length += len(text)
-            case Mapping() as fields:
-                waiting += [*fields, *fields.values()]
-            case list() | tuple() as parts:
-                waiting += parts
-    return length
 
 
 def _check_ids(param: str, tokens: Iterable[int], vocabulary: int) -> None:

@@ -3,7 +3,6 @@
 import os
 import time
 
-import psutil
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -15,14 +14,12 @@ from mlxhub.protocol.worker import (
     WorkerStatus,
 )
 from mlxhub.worker.model_service import ModelService
-from mlxhub.worker.watchdog import WEDGED_SECONDS
 
 
 class HealthRoutes:
     def __init__(self, service: ModelService, generation: str) -> None:
         self._service = service
         self._generation = generation
-        self._process = psutil.Process()
         self._started = time.monotonic()
 
     async def health(self, _request: Request) -> Response:
@@ -60,8 +57,8 @@ class HealthRoutes:
             batch=self._batch(),
             prompt_cache=PromptCacheStatus(entries=measured.kept_prompts, used_bytes=measured.kept_bytes),
             memory=MemoryStatus(
-                # On a Mac this misses memory the GPU holds; MLX's own counter beside it has that.
-                footprint_bytes=self._process.memory_info().rss,
+                footprint_bytes=service.footprint.now(),
+                peak_bytes=service.footprint.peak_bytes,
                 mlx_active_bytes=measured.active_bytes,
                 mlx_peak_bytes=measured.peak_bytes,
             ),
@@ -91,7 +88,7 @@ class HealthRoutes:
         )
 
     def _fault(self) -> str | None:
-        thread = self._service.thread
-        if self._service.broken is not None or not thread.is_alive:
+        service = self._service
+        if service.broken is not None or not service.thread.is_alive:
             return "broken"
-        return "wedged" if thread.stalled_seconds > WEDGED_SECONDS else None
+        return "wedged" if service.watchdog.is_wedged else None
