@@ -1,18 +1,15 @@
-"""The owner of one model's memory state: whether it must load, and whether it is busy, is answered here."""
+"""One model, served: whether it must load, and whether it is busy, is answered here."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeAlias
-
-from loguru import logger
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
 from mlxhub.core.paths import RunFiles
 from mlxhub.core.restarts import EXIT_TRY_AGAIN
-from mlxhub.errors import LoadFailed, LoadRefused, MlxhubError, ModelBusy, NotLoaded, UnknownModel, size_text
+from mlxhub.errors import MlxhubError, ModelBusy, NotLoaded, UnknownModel
 from mlxhub.files.footprint import footprint_reader
 from mlxhub.protocol.worker import CounterStatus
 from mlxhub.refusals import (
@@ -23,21 +20,17 @@ from mlxhub.refusals import (
     QueueFull,
     RequestTimeout,
 )
-from mlxhub.worker.admission import Admission
 from mlxhub.worker.engine_thread import EngineThread
-from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest, LoadedModel
+from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest
 from mlxhub.worker.footprint import Footprint
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
-from mlxhub.worker.load_backoff import LoadBackoff
 from mlxhub.worker.preparation import Preparation
 from mlxhub.worker.quarantine import Quarantine
+from mlxhub.worker.residency import Residency, outcome_of
 from mlxhub.worker.watchdog import Watchdog
 
 EXIT_BROKEN = 70
-
-# Why a load did not come about; None: it did, or was an unload.
-NoLoad: TypeAlias = LoadFailed | LoadRefused | None
 
 
 class ModelService:
@@ -53,10 +46,6 @@ class ModelService:
     ) -> None:
         """`files`: what tells of this process when it is gone."""
         self.settings = settings
-        self.state = ModelState.UNLOADED
-        self.error: str | None = None
-        self.model: LoadedModel | None = None
-        self.load_seconds: float | None = None
         self.draining = False
         self.broken: str | None = None
         self.exit_code = 0
@@ -69,10 +58,7 @@ class ModelService:
         self.footprint = Footprint(self._memory_reader(), self._note_memory, clock)
         self._preparation = Preparation(self.thread)
         self._in_flight = InFlight(self.thread.cancel)
-        self.admission = Admission(settings.name, settings.limits, clock)
-        self._transition: asyncio.Task[NoLoad] | None = None
-        self._backoff = LoadBackoff(clock)
-        self._refusal: str | None = None
+        self.residency = Residency(settings, self.thread, self.footprint, self, clock)
         self._last_used: float | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self.stopped_cleanly = True
@@ -83,25 +69,29 @@ class ModelService:
         self._loop = asyncio.get_running_loop()
         self.thread.start()
         try:
-            async with asyncio.TaskGroup() as self._tasks:
+            async with asyncio.TaskGroup() as tasks:
+                self.residency.begin(tasks)
                 watching = [
-                    self._tasks.create_task(self.watchdog.watch(self.break_down)),
-                    self._tasks.create_task(self.footprint.watch()),
+                    tasks.create_task(self.watchdog.watch(self.break_down)),
+                    tasks.create_task(self.footprint.watch()),
                 ]
                 if self.settings.preload:
-                    self._begin_load()
+                    self.residency.begin_load()
                 yield
                 for watch in watching:
                     watch.cancel()
                 self._disarm()
-                if self._transition is not None:
-                    self._transition.cancel()
+                self.residency.end()
         finally:
             self._preparation.close()
             self._quarantine.close()
             self.stopped_cleanly = await asyncio.to_thread(self.thread.stop, ENGINE_STOP_SECONDS)
             if self.stopped_cleanly:
-                self.admission.give_back()
+                self.residency.admission.give_back()
+
+    @property
+    def state(self) -> ModelState:
+        return self.residency.state
 
     @property
     def in_flight(self) -> int:
@@ -120,11 +110,6 @@ class ModelService:
         if not self.is_idle or self._last_used is None:
             return None
         return self._clock() - self._last_used
-
-    @property
-    def load_retry_in_seconds(self) -> float:
-        """After a load that failed: until a request may begin another."""
-        return 0.0 if self.error is None else self._backoff.seconds_left
 
     @property
     def unload_in_seconds(self) -> float | None:
@@ -173,10 +158,10 @@ class ModelService:
             if self.draining:
                 raise Draining
             if self.state is ModelState.UNLOADED:
-                self._begin_load()
-            assert self._transition is not None
-            await asyncio.wait({self._transition})
-            if error := _outcome(self._transition):
+                self.residency.begin_load()
+            transition = self.residency.transition
+            await asyncio.wait({transition})
+            if error := outcome_of(transition):
                 raise error
 
     async def unload(self, *, if_idle: bool) -> None:
@@ -188,10 +173,10 @@ class ModelService:
             if if_idle and not self.is_idle:
                 raise ModelBusy(self.settings.name, self.in_flight)
             if self.state is ModelState.READY:
-                self._begin_unload("on request")
-            self.admission.abandon()
-            assert self._transition is not None
-            await asyncio.wait({self._transition})
+                self._disarm()
+                self.residency.begin_unload("on request")
+            self.residency.admission.abandon()
+            await asyncio.wait({self.residency.transition})
 
     def begin_drain(self) -> None:
         self.draining = True
@@ -205,6 +190,18 @@ class ModelService:
         """The engine is beyond repair here: tell every client, and let the process be replaced."""
         self._quarantine.blame()
         self._end_process(reason, EXIT_BROKEN, GenerationFailed(reason))
+
+    def make_room(self, reason: str) -> None:
+        self._end_process(reason, EXIT_TRY_AGAIN, Draining())
+
+    def loaded(self) -> None:
+        self._last_used = self._clock()
+        self._arm()
+
+    async def until_free(self) -> None:
+        await self._in_flight.until_model_is_free(DRAIN_SECONDS)
+        self._in_flight.fail_holders(GenerationFailed("the model was unloaded."))
+        await self._in_flight.until_model_is_free(CANCEL_SECONDS)
 
     def _end_process(self, reason: str, exit_code: int, error: MlxhubError) -> None:
         self.broken, self.exit_code = reason, exit_code
@@ -237,7 +234,8 @@ class ModelService:
     @property
     def max_rows(self) -> int:
         """How many may decode together: of the model that is loaded, else what hub.yaml allows."""
-        return self.settings.max_concurrency if self.model is None else self.model.max_rows
+        model = self.residency.model
+        return self.settings.max_concurrency if model is None else model.max_rows
 
     def _admit(self, rows: int, answers: int) -> Generation:
         if self.draining:
@@ -245,7 +243,7 @@ class ModelService:
         if self.state is ModelState.UNLOADED:
             if not self.settings.jit:
                 raise NotLoaded(self.settings.name)
-            self._raise_kept_failure()
+            self.residency.raise_kept_failure()
         limit = self.max_rows + self.settings.queue_size
         if rows > limit:
             raise InvalidRequest(
@@ -263,15 +261,14 @@ class ModelService:
             if self.state is ModelState.UNLOADED:
                 if not self.settings.jit:
                     raise NotLoaded(self.settings.name)
-                self._raise_kept_failure()
-                self._begin_load()
-            assert self._transition is not None
-            transition = self._transition
+                self.residency.raise_kept_failure()
+                self.residency.begin_load()
+            transition = self.residency.transition
             await generation.until(transition)
-            if error := _outcome(transition):
+            if error := outcome_of(transition):
                 raise error
         self._in_flight.hold_model(generation)
-        generation.model = self.model
+        generation.model = self.residency.model
 
     def _release(self, generation: Generation) -> None:
         self.counters.completion_tokens += generation.completion_tokens
@@ -279,84 +276,6 @@ class ModelService:
         self._in_flight.remove(generation)
         self._last_used = self._clock()
         self._arm()
-
-    def _raise_kept_failure(self) -> None:
-        if self.error is not None and self.load_retry_in_seconds > 0:
-            raise LoadFailed(self.settings.name, self.error)
-
-    def _begin_load(self) -> None:
-        self.state = ModelState.LOADING
-        self._transition = self._tasks.create_task(self._load())
-
-    async def _load(self) -> NoLoad:
-        try:
-            await self.admission.take_seat()
-            need = await asyncio.wrap_future(self.thread.measure())
-            async with self.admission.turn(need):
-                began = self._clock()
-                self.footprint.begin_load()
-                logger.info('Loading model "{}" from {}', self.settings.name, self.settings.model_path)
-                self.model = await asyncio.wrap_future(self.thread.load(self.admission.reserved_bytes))
-        except LoadRefused as refused:
-            return self._load_is_refused(refused)
-        except Exception as error:  # noqa: BLE001 - the top of a background task, which must leave a state behind
-            return self._load_has_failed(error)
-        self.state = ModelState.READY
-        self.error = self._refusal = None
-        self._backoff.succeeded()
-        self.load_seconds = self._clock() - began
-        self._last_used = self._clock()
-        logger.info('Loaded model "{}" in {:.1f} s', self.settings.name, self.load_seconds)
-        self._arm()
-        return None
-
-    def _load_is_refused(self, refused: LoadRefused) -> LoadRefused:
-        """Nothing is wrong with the model: the next request may find a place."""
-        self.admission.give_back()
-        self.state = ModelState.UNLOADED
-        if str(refused) != self._refusal:
-            # Clients ask again and again.
-            self._refusal = str(refused)
-            logger.warning("{}", refused)
-        return refused
-
-    def _load_has_failed(self, error: Exception) -> LoadFailed:
-        reason = (
-            error.reason if isinstance(error, LoadFailed) else f"{type(error).__name__}. The log says more."
-        )
-        self.admission.give_back()
-        self.state = ModelState.UNLOADED
-        self.error = reason
-        self._backoff.failed()
-        logger.opt(exception=None if isinstance(error, LoadFailed) else error).error("{}", error)
-        return LoadFailed(self.settings.name, reason)
-
-    def _begin_unload(self, why: str) -> None:
-        self._disarm()
-        self.state = ModelState.UNLOADING
-        self._transition = self._tasks.create_task(self._unload(why))
-
-    async def _unload(self, why: str) -> None:
-        await self._in_flight.until_model_is_free(DRAIN_SECONDS)
-        self._in_flight.fail_holders(GenerationFailed("the model was unloaded."))
-        await self._in_flight.until_model_is_free(CANCEL_SECONDS)
-        self.model = None
-        try:
-            await asyncio.wrap_future(self.thread.unload())
-            left = await self.footprint.left_behind()
-        except Exception as error:  # noqa: BLE001 - the top of a background task: memory is in an unknown state
-            logger.exception("Unloading failed")
-            self.break_down(f"unloading failed with {type(error).__name__}.")
-        else:
-            if left:
-                # Whoever waits for this place gets it when the process is gone, and its memory with it.
-                reason = f"{size_text(left)} of memory did not come back when the model was unloaded."
-                self._end_process(reason, EXIT_TRY_AGAIN, Draining())
-            else:
-                self.admission.give_back()
-        self.load_seconds = None
-        self.state = ModelState.UNLOADED
-        logger.info('Unloaded model "{}" {}', self.settings.name, why)
 
     def _arm(self) -> None:
         """The one idle deadline: counts from the last use, while nothing is in flight."""
@@ -373,7 +292,7 @@ class ModelService:
 
     def _idle_is_over(self) -> None:
         self._idle_timer = None
-        self._begin_unload(f"after {self.settings.auto_unload_minutes:g} min without use")
+        self.residency.begin_unload(f"after {self.settings.auto_unload_minutes:g} min without use")
 
     def _memory_reader(self) -> Callable[[], int]:
         """On a GPU of its own MLX has memory that the system does not count for this process."""
@@ -381,7 +300,7 @@ class ModelService:
         return lambda: max(footprint(), self.thread.measured.active_bytes)
 
     def _note_memory(self, footprint_bytes: int) -> None:
-        self._quarantine.note_memory(footprint_bytes, self.admission.reserved_bytes)
+        self._quarantine.note_memory(footprint_bytes, self.residency.admission.reserved_bytes)
 
     def _on_death(self, reason: str) -> None:
         """On the engine thread."""
@@ -390,8 +309,3 @@ class ModelService:
     def _hand_over(self, deltas: list[Delta]) -> None:
         """On the engine thread: one wake-up of the event loop per step."""
         self._loop.call_soon_threadsafe(self._in_flight.deliver, deltas)
-
-
-def _outcome(transition: asyncio.Task[NoLoad]) -> MlxhubError | None:
-    """Cancelled with the service itself: whoever waited is told that it goes."""
-    return Draining() if transition.cancelled() else transition.result()

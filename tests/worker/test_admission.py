@@ -70,10 +70,10 @@ def test_a_full_group_refuses_and_the_next_request_after_it_is_served(place: Pla
         for attempt in (say(service), service.load()):
             with pytest.raises(GroupFull, match="there is: other"):
                 await attempt
-        assert (service.state, service.error, engine.loads) == (ModelState.UNLOADED, None, 0)
+        assert (service.state, service.residency.error, engine.loads) == (ModelState.UNLOADED, None, 0)
         other.give_back()
         assert await say(service) == 1
-        assert service.admission.has_seat
+        assert service.residency.admission.has_seat
 
     place.play(story)
 
@@ -89,14 +89,14 @@ def test_memory_is_reserved_from_before_the_load_until_after_the_unload(place: P
         assert place.ledger.try_turnstile() is None
         engine.may_load.set()
         await loading
-        assert service.admission.reserved_bytes == reserved
+        assert service.residency.admission.reserved_bytes == reserved
         assert place.ledger.holders() == (Holder("m", reserved),)
         turn = place.ledger.try_turnstile()
         assert turn is not None, "a loaded model keeps nobody from loading"
         os.close(turn)
         await service.unload(if_idle=False)
         assert place.ledger.holders() == ()
-        assert service.admission.reserved_bytes == 0
+        assert service.residency.admission.reserved_bytes == 0
 
     place.play(story)
 
@@ -109,7 +109,7 @@ def test_too_little_memory_refuses_and_leaves_what_others_hold(place: Place) -> 
         with pytest.raises(InsufficientMemory, match=r"held by: other 1 MB\). Unload another") as short:
             await say(service)
         assert (short.value.needed_bytes, short.value.free_bytes) == (PROCESS_BYTES + 10**6, 250_999_999)
-        assert (service.state, service.error, engine.loads) == (ModelState.UNLOADED, None, 0)
+        assert (service.state, service.residency.error, engine.loads) == (ModelState.UNLOADED, None, 0)
         assert place.ledger.holders() == (Holder("other", 1_000_001),)
         other.give_back()
         assert await say(service) == 1
@@ -163,7 +163,7 @@ def test_damaged_limits_are_no_permission_and_tell_no_path(place: Place) -> None
         with pytest.raises(LimitsUnreadable, match="mlxhub reload") as unreadable:
             await say(service)
         assert str(place.file.parent) not in str(unreadable.value)
-        assert (service.error, engine.loads) == (None, 0)
+        assert (service.residency.error, engine.loads) == (None, 0)
         place.allow(GROUP)
         assert await say(service) == 1
 
@@ -188,12 +188,12 @@ def test_one_model_loads_at_a_time_and_who_waits_is_seen_and_answers(place: Plac
         turn = place.ledger.try_turnstile()
         assert turn is not None
         asking = begin(say(service))
-        await until(lambda: service.admission.is_waiting)
+        await until(lambda: service.residency.admission.is_waiting)
         assert (service.state, engine.loads) == (ModelState.LOADING, 0)
         assert service.thread.working_at is None
         os.close(turn)
         assert await asking == 1
-        assert not service.admission.is_waiting
+        assert not service.residency.admission.is_waiting
 
     place.play(story)
 
@@ -203,11 +203,11 @@ def test_a_load_that_waits_for_its_turn_can_be_given_up(place: Place) -> None:
         turn = place.ledger.try_turnstile()
         assert turn is not None
         asking = begin(say(service))
-        await until(lambda: service.admission.is_waiting)
+        await until(lambda: service.residency.admission.is_waiting)
         await service.unload(if_idle=False)
         with pytest.raises(LoadNotBegun, match="unloaded before its turn"):
             await asking
-        assert (service.state, service.error, engine.loads) == (ModelState.UNLOADED, None, 0)
+        assert (service.state, service.residency.error, engine.loads) == (ModelState.UNLOADED, None, 0)
         assert place.ledger.holders() == ()
         os.close(turn)
         assert await say(service) == 1
@@ -219,7 +219,7 @@ def test_a_load_that_still_measures_can_be_given_up(place: Place) -> None:
     async def story(service: ModelService, engine: FakeEngine) -> None:
         engine.may_measure.clear()
         loading = begin(service.load())
-        await until(lambda: service.admission.has_seat)
+        await until(lambda: service.residency.admission.has_seat)
         unloading = begin(service.unload(if_idle=True))
         await asyncio.sleep(0)
         engine.may_measure.set()
@@ -238,7 +238,7 @@ def test_a_turn_that_does_not_come_is_waited_for_ten_minutes(place: Place) -> No
         turn = place.ledger.try_turnstile()
         assert turn is not None
         loading = begin(service.load())
-        await until(lambda: service.admission.is_waiting)
+        await until(lambda: service.residency.admission.is_waiting)
         clock.now += 601
         with pytest.raises(LoadNotBegun, match="for over 600 s"):
             await loading
@@ -253,7 +253,7 @@ def test_a_worker_ends_though_its_turn_has_not_come(place: Place) -> None:
     async def story(service: ModelService, _engine: FakeEngine) -> None:
         held.append(place.ledger.try_turnstile())
         begin(say(service))
-        await until(lambda: service.admission.is_waiting)
+        await until(lambda: service.residency.admission.is_waiting)
         service.begin_drain()
         service.end_rest()
         await until(lambda: service.is_idle)

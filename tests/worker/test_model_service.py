@@ -107,7 +107,7 @@ def test_a_failed_load_is_kept_and_tried_again_after_its_time() -> None:
         for expected_loads in (1, 1):
             with pytest.raises(LoadFailed, match="no weights"):
                 await say(service)
-            assert (engine.loads, service.error) == (expected_loads, "no weights")
+            assert (engine.loads, service.residency.error) == (expected_loads, "no weights")
         clock.now += 1.1
         with pytest.raises(LoadFailed):
             await say(service)
@@ -118,7 +118,7 @@ def test_a_failed_load_is_kept_and_tried_again_after_its_time() -> None:
         assert engine.loads == 2
         engine.load_error = None
         await service.load()
-        assert service.error is None
+        assert service.residency.error is None
         assert await say(service) == 1
 
     play(story, clock)

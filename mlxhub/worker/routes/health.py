@@ -41,7 +41,7 @@ class HealthRoutes:
 
     def now(self) -> WorkerStatus:
         service = self._service
-        settings = service.settings
+        settings, residency = service.settings, service.residency
         measured = service.thread.measured
         return WorkerStatus(
             name=settings.name,
@@ -50,8 +50,8 @@ class HealthRoutes:
             model_path=settings.model_path,
             model_type=settings.model_type,
             model_status=service.state,
-            error=service.error,
-            context_length=service.model.context_length if service.model else settings.context_length,
+            error=residency.error,
+            context_length=residency.model.context_length if residency.model else settings.context_length,
             in_flight=service.in_flight,
             queued=max(0, service.rows - measured.rows),
             batch=self._batch(),
@@ -63,15 +63,15 @@ class HealthRoutes:
                 mlx_peak_bytes=measured.peak_bytes,
             ),
             reservation=ReservationStatus(
-                has_seat=service.admission.has_seat,
-                reserved_bytes=service.admission.reserved_bytes,
-                needed_bytes=service.admission.needed_bytes,
-                is_waiting=service.admission.is_waiting,
+                has_seat=residency.admission.has_seat,
+                reserved_bytes=residency.admission.reserved_bytes,
+                needed_bytes=residency.admission.needed_bytes,
+                is_waiting=residency.admission.is_waiting,
             ),
             counters=service.counters,
             uptime_seconds=time.monotonic() - self._started,
-            load_seconds=service.load_seconds,
-            load_retry_in_seconds=service.load_retry_in_seconds,
+            load_seconds=residency.load_seconds,
+            load_retry_in_seconds=residency.retry_in_seconds,
             idle_seconds=service.idle_seconds,
             unload_in_seconds=service.unload_in_seconds,
             draining=service.draining,
@@ -79,7 +79,7 @@ class HealthRoutes:
         )
 
     def _batch(self) -> BatchStatus:
-        model, measured = self._service.model, self._service.thread.measured
+        model, measured = self._service.residency.model, self._service.thread.measured
         return BatchStatus(
             rows=measured.rows,
             max_rows=self._service.max_rows,

@@ -23,7 +23,7 @@ class ModelRoutes:
 
     def _model(self) -> dict[str, Any]:
         settings = self._service.settings
-        loaded = self._service.model
+        loaded = self._service.residency.model
         return {
             "id": settings.name,
             "object": "model",
