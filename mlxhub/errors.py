@@ -238,6 +238,10 @@ class WorkerSilent(ModelError):
         self.reason = reason
 
 
+class WorkerHangs(WorkerSilent):
+    """It takes connections and does not answer in time."""
+
+
 class LoadFailed(ModelError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f'Model "{name}" could not be loaded: {reason}')

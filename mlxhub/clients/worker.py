@@ -13,7 +13,7 @@ from mlxhub.clients.headers import Headers
 from mlxhub.clients.remote_error import remote_error
 from mlxhub.clients.upstream import Trust, Upstream
 from mlxhub.core.lifecycle import LOAD_SECONDS
-from mlxhub.errors import WorkerSilent
+from mlxhub.errors import WorkerHangs, WorkerSilent
 from mlxhub.protocol.errors import RemoteError
 from mlxhub.protocol.worker import WorkerStatus
 
@@ -73,7 +73,7 @@ class WorkerClient:
             async with asyncio.timeout(seconds):
                 status, content = await _exchange(upstream, method, target, body)
         except TimeoutError:
-            raise WorkerSilent(self.name, f"no answer on port {self.port} within {seconds:g} s.") from None
+            raise WorkerHangs(self.name, f"no answer on port {self.port} within {seconds:g} s.") from None
         except ConnectionLost:
             raise WorkerSilent(self.name, f"port {self.port} broke off its answer.") from None
         if status != 200:

@@ -19,6 +19,7 @@ from mlxhub.controller.dispatcher import SILENT_SECONDS, Dispatcher
 from mlxhub.controller.event_plugins import plugin_sinks
 from mlxhub.controller.events import EventLog, log_event
 from mlxhub.controller.forwarding import Forwarder
+from mlxhub.controller.frozen import FrozenProcesses
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operation_log import OperationLog
@@ -58,6 +59,7 @@ class Controller:
     operation_log: OperationLog
     events: EventLog
     repairs: Repairs
+    frozen: FrozenProcesses
 
     async def run(self) -> None:
         """Until cancelled: what goes on without being asked."""
@@ -65,6 +67,7 @@ class Controller:
             tasks.create_task(self.observer.run())
             tasks.create_task(self.dispatcher.watch())
             tasks.create_task(self.repairs.run())
+            tasks.create_task(self.frozen.run())
 
     def begin_drain(self) -> None:
         """Answers that exist run on; nothing new is taken, and who follows events is told the last one."""
@@ -130,9 +133,12 @@ def make_controller(
     )
     app = RequestIdMiddleware(UnexpectedErrors(guard))
     repairs = Repairs(in_use, observer, operations, clock, repair_every_seconds)
+    frozen = FrozenProcesses(observer, operations)
     begun = f"The controller begins at http://{settings.host}:{settings.port} with {len(hub.models)} models."
     events.emit(Happening(CONTROLLER_STARTED, begun))
-    return Controller(app, observer, dispatcher, scheduling, operations, operation_log, events, repairs)
+    return Controller(
+        app, observer, dispatcher, scheduling, operations, operation_log, events, repairs, frozen
+    )
 
 
 def _by_path(forwarder: ASGIApp, api: ASGIApp) -> ASGIApp:

@@ -144,6 +144,16 @@ class Operations:
                 await asyncio.to_thread(self._outside.launchd.bootout, model.label)
             return (await self._start_now(model, enable=False)).pid
 
+    async def kill(self, name: str, pid: int) -> bool:
+        """Without drain; false where it ended by itself meanwhile, or somebody stopped it."""
+        async with self._changing[name]:
+            model = self._hub.value.named(name)
+            agent = await asyncio.to_thread(self._outside.launchd.inspect, model.label)
+            if agent.pid != pid:
+                return False
+            await asyncio.to_thread(self._outside.launchd.kill, model.label, "SIGKILL")
+            return True
+
     async def reload(self) -> ReloadResult:
         """One model after the other where processes restart, each ready before the next.
 

@@ -1,6 +1,7 @@
 """Bring back what launchd should run and does not: starts it holds back, definitions that went stale."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ class Repairs:
             record.reinstalled = record.reinstalled or repair is Repair.REINSTALL
             return repair
 
-        record.not_before = self._clock() + pause_seconds(record.failures)
+        record.not_before = self._clock() + pause_seconds(record.failures, random.random())  # noqa: S311 - no secret
         record.failures += 1
         try:
             pid = await self._operations.repair(name, decide)

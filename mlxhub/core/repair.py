@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.lifecycle import TURN_SECONDS, ProcessState
 from mlxhub.core.observed import AgentState
 
 # launchd brings back what died within its throttle of 10 s, and starts what a login loads within 30.
@@ -12,6 +12,8 @@ NEVER_RAN_SECONDS = 45.0
 SOUND_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 300.0
+_JITTER = 0.25
+FROZEN_SECONDS = 120.0
 
 
 class Repair(StrEnum):
@@ -44,6 +46,15 @@ def repair_for(
     return Repair.START if down_seconds >= patience else None
 
 
-def pause_seconds(failures: int) -> float:
-    """Before the next attempt, after so many in a row that did not help."""
-    return float(min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS))
+def pause_seconds(failures: int, draw: float) -> float:
+    """Before the next attempt, after so many in a row that did not help.
+
+    `draw`, from 0 to 1, shortens it by up to a quarter: what failed together is not tried again together.
+    """
+    pause: float = min(FIRST_PAUSE_SECONDS * 2 ** min(failures, 10), LONGEST_PAUSE_SECONDS)
+    return pause * (1 - _JITTER * draw)
+
+
+def is_frozen(silent_seconds: float, *, loading: bool) -> bool:
+    """Whether a process that has not answered for so long is beyond hope. A load may hold up all of it."""
+    return silent_seconds >= (TURN_SECONDS if loading else FROZEN_SECONDS)

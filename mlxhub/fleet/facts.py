@@ -11,14 +11,15 @@ class ModelFacts:
     """`worker` is the last answer of the process that launchd runs, at `answered_at`.
 
     `silent_since`: the first of the looks at which it did not answer, None where it answered at this one;
-    `silence` says how. `agent` is what launchd last said; it was last asked at `inspected_at`, and
-    `launchd_error` is why it said nothing then. `pid_seen_at`: since when our process has the pid it has.
-    `holder` listens on the model's port and is not ours. `parked`: why it is kept down until a person starts
-    it. All times are monotonic.
+    `silence` says how, and `hangs` that it takes connections. `agent` is what launchd last said; it was last
+    asked at `inspected_at`, and `launchd_error` is why it said nothing then. `pid_seen_at`: since when our
+    process has the pid it has. `holder` listens on the model's port and is not ours. `parked`: why it is kept
+    down until a person starts it. All times are monotonic.
     """
 
     silent_since: float | None
     silence: str | None = None
+    hangs: bool = False
     worker: WorkerStatus | None = None
     answered_at: float | None = None
     agent: AgentState | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mlxhub.core.observed import AgentState
-from mlxhub.errors import LaunchdError, WorkerSilent
+from mlxhub.errors import LaunchdError, WorkerHangs, WorkerSilent
 from mlxhub.files.runs import parked_reason
 from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.hub import HubModel
@@ -40,7 +40,7 @@ async def look(
     clock: Callable[[], float] = time.monotonic,
 ) -> ModelFacts:
     """`last` is what an earlier look saw; `fresh`: ask launchd whatever it said before."""
-    answer, silence = await _ask(ask)
+    answer, silence, hangs = await _ask(ask)
     if last is None or fresh or _inspection_due(last, answer, clock()):
         inspection = await _inspect(model, last, launchd, clock)
     else:
@@ -62,6 +62,7 @@ async def look(
     return ModelFacts(
         silent_since=None if answer is not None else _silent_since(last, clock()),
         silence=silence,
+        hangs=hangs,
         worker=known,
         answered_at=answered_at,
         agent=agent,
@@ -73,12 +74,12 @@ async def look(
     )
 
 
-async def _ask(ask: Ask) -> tuple[WorkerStatus | None, str | None]:
-    """The answer, or why there is none."""
+async def _ask(ask: Ask) -> tuple[WorkerStatus | None, str | None, bool]:
+    """The answer, or why there is none, and whether it hangs."""
     try:
-        return await ask(), None
+        return await ask(), None, False
     except (WorkerSilent, RemoteError) as error:
-        return None, str(error)
+        return None, str(error), isinstance(error, WorkerHangs)
 
 
 async def _inspect(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.observed import AgentState
-from mlxhub.core.repair import LONGEST_PAUSE_SECONDS, Repair, pause_seconds, repair_for
+from mlxhub.core.repair import LONGEST_PAUSE_SECONDS, Repair, is_frozen, pause_seconds, repair_for
 
 
 def agent(process: ProcessState = ProcessState.STOPPED, **more: object) -> AgentState:
@@ -52,6 +52,19 @@ def test_what_a_repair_took_away_is_brought_back_and_what_somebody_else_did_is_n
     assert repair_for(gone, down_seconds=10_000, reinstalled=True, taken_away=False) is None
 
 
-@given(st.integers(0, 10_000))
-def test_pauses_grow_and_have_an_end(failures: int) -> None:
-    assert 10 <= pause_seconds(failures) <= pause_seconds(failures + 1) <= LONGEST_PAUSE_SECONDS
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_pauses_grow_and_have_an_end(failures: int, draw: float) -> None:
+    assert 7.5 <= pause_seconds(failures, draw) <= pause_seconds(failures + 1, draw) <= LONGEST_PAUSE_SECONDS
+
+
+def test_what_failed_together_is_not_tried_again_together() -> None:
+    assert pause_seconds(2, 0.1) != pause_seconds(2, 0.9)
+
+
+@pytest.mark.parametrize(("seconds", "loading", "frozen"), [
+    (119, False, False), (120, False, True), (599, True, False), (600, True, True),
+])  # fmt: skip
+def test_a_process_that_runs_and_says_nothing_is_given_up_after_minutes(
+    seconds: float, loading: bool, frozen: bool
+) -> None:
+    assert is_frozen(seconds, loading=loading) is frozen

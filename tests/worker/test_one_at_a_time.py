@@ -1,7 +1,6 @@
 """Models that cannot decode several rows together: what they answer, in which order, and what they keep."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -260,7 +259,7 @@ def test_a_load_that_is_refused_leaves_no_weights_behind(windows_model: Path, tm
     engine = TextEngine(
         TextEngineOptions("m", str(large), 4, Prefill(32, 32), draft_model=str(windows_model))
     )
-    thread = EngineThread(engine, "m", lambda _deltas: None, lambda _reason: None, time.monotonic)
+    thread = EngineThread(engine, "m", lambda _deltas: None, lambda _reason: None)
     thread.start()
     try:
         for _ in range(3):
