@@ -7,7 +7,7 @@ from mlxhub.errors import size_text
 
 @dataclass(frozen=True, slots=True)
 class FlownRequest:
-    """`digest` in hex, `size` in bytes as Python writes it: of the content nothing else is kept."""
+    """`digest` in hex, `size` in characters of its prompts: of the content nothing else is kept."""
 
     digest: str
     size: int
@@ -23,7 +23,7 @@ class Flight:
 
     @property
     def description(self) -> str | None:
-        """`it held 3.9 GB of the 4.0 GB it had reserved, and answered 2 requests, the largest of 900 bytes`.
+        """`it held 3.9 GB of the 4.0 GB it had reserved, and answered 1 request of 900 characters`.
 
         None: nothing is known.
         """
@@ -40,5 +40,5 @@ class Flight:
                 if len(self.requests) == 1
                 else f"{len(self.requests)} requests, the largest of"
             )
-            said.append(f"answered {which} {largest} bytes")
+            said.append(f"answered {which} {largest} characters")
         return ", and ".join(said) or None

@@ -212,7 +212,7 @@ class ModelService:
     @asynccontextmanager
     async def _served(self, requests: Sequence[GenerationRequest], answers: int) -> AsyncIterator[Generation]:
         """Of what was taken together, with the model in memory; counted by how it ends."""
-        asked = self._quarantine.admit(requests)
+        asked = await self._quarantine.admit(requests)
         generation = self._admit(len(requests) * answers, answers)
         limit = self.settings.request_timeout
         deadline = self._loop.call_later(limit, generation.fail, RequestTimeout(limit))

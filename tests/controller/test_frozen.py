@@ -31,7 +31,7 @@ STOPPED = ProcessLook(is_stopped=True, description="stopped")
 async def turns(
     hub: RunningHub, look: ProcessLook | None = RUNS
 ) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
-    """What lets it run for so many seconds, a hundredth of one for each turn. `look`: what the system shows."""
+    """What lets it run for so many seconds, a hundredth of one a turn. `look`: what the system shows."""
     frozen = FrozenProcesses(
         hub.controller.observer, hub.controller.operations, TURN_SECONDS, look_at=lambda _pid: look
     )

@@ -57,6 +57,6 @@ def test_what_a_process_was_doing_is_told_in_one_line() -> None:
     )
     two = (FlownRequest("a", 300), FlownRequest("b", 900))
     assert Flight(two, 50_000_000).description == (
-        "it held 50 MB, and answered 2 requests, the largest of 900 bytes"
+        "it held 50 MB, and answered 2 requests, the largest of 900 characters"
     )
-    assert Flight(two[:1]).description == "answered 1 request of 300 bytes"
+    assert Flight(two[:1]).description == "answered 1 request of 300 characters"

@@ -40,7 +40,7 @@ from mlxhub.worker.engines.engine import (
 from mlxhub.worker.engines.measuring import measure
 from mlxhub.worker.engines.open_files import kept_open_files
 from mlxhub.worker.engines.prefill import Prefill
-from mlxhub.worker.engines.prompt_length import characters_of
+from mlxhub.worker.engines.prompt_texts import characters_of
 from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
