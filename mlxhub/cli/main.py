@@ -32,6 +32,7 @@ _COMMANDS = {
     "restart-model": ("models", "Stop and start the processes of models."),
     "load-model": ("models", "Bring models into memory."),
     "unload-model": ("models", "Take models out of memory; their processes stay."),
+    "models": ("registry", "Find models on disk, and put them into hub.yaml."),
     "chat": ("chat", "Talk to a model."),
     "logs": ("logs", "Show the log of a model or of the controller."),
     "open": ("open", "Open the dashboard in a browser, unlocked."),

@@ -242,6 +242,14 @@ class WorkerSettings(EngineOptions):
     limits: LimitPlaces | None = None
 
 
+class DiscoveryConfig(_Strict):
+    """Where models are looked for that hub.yaml does not name."""
+
+    paths: tuple[str, ...] = Field(
+        (), strict=False, description="Directories with models, besides the Hugging Face cache."
+    )
+
+
 class HubConfig(_Strict):
     """A whole hub.yaml."""
 
@@ -265,6 +273,7 @@ class HubConfig(_Strict):
     memory_limit: Ceiling = Field(
         AUTO, description="Memory for all loaded models together: auto, a size (48GB) or a share (75%)."
     )
+    discovery: DiscoveryConfig = Field(DiscoveryConfig(), description="Where else models are looked for.")
     models: tuple[ModelConfig, ...] = Field((), strict=False, description="The models of this hub.")
     groups: tuple[GroupConfig, ...] = Field(
         (), strict=False, description="Sets of models of which only so many are in memory at once."

@@ -112,6 +112,11 @@ class Paths:
         return self.state / "ports.json"
 
     @property
+    def discovered(self) -> Path:
+        """What was found of models on this machine's disks, so that it need not be read again."""
+        return self.state / "discovered.json"
+
+    @property
     def limits(self) -> Path:
         """What hub.yaml says of memory and groups, for workers."""
         return self.state / "limits.json"

@@ -1,5 +1,7 @@
 """hub.yaml on disk, and the ports it was promised."""
 
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +12,14 @@ from mlxhub.core.config import HubConfig, Port, parse_config
 from mlxhub.core.differences import port_of
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
-from mlxhub.errors import ConfigError, Fault
+from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.files.locks import hold_lock
 from mlxhub.files.machine import is_testing
 from mlxhub.files.manifest import installed_agents
 from mlxhub.files.ports import is_free
 from mlxhub.files.probes import are_directories
 from mlxhub.files.rights import open_places
-from mlxhub.files.state import read_state, remove_leftovers, write_state
+from mlxhub.files.state import read_state, remove_leftovers, write_atomically, write_state
 
 DIRECTORY_SECONDS = 5.0
 
@@ -63,6 +65,27 @@ def read_hub_text(path: Path) -> str:
         raise ConfigError((Fault(str(path), None, "is not UTF-8 text."),)) from error
     except OSError as error:
         raise ConfigError((Fault(str(path), None, f"cannot be read: {error.strerror}."),)) from error
+
+
+def edit_hub_yaml(paths: Paths, change: Callable[[str], str]) -> bool:
+    """Whether it changed anything; then what stood there is beside it, as hub.yaml.before-edit.
+
+    What would have faults is not written. Raises ConfigError, StateUnwritable, LockTimeout, MlxhubError where
+    a person saved the file meanwhile, and what `change` does.
+    """
+    path = paths.config
+    with hold_lock(paths.state / "hub_yaml.lock"):
+        before = read_hub_text(path)
+        after = change(before)
+        if after == before:
+            return False
+        parse_hub_text(after, path)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        write_atomically(path.with_name(f"{path.name}.before-edit"), before.encode(), mode=mode)
+        if read_hub_text(path) != before:
+            raise MlxhubError(f"{path} was edited by somebody else meanwhile and stays so. Try again.")
+        write_atomically(path, after.encode(), mode=mode)
+    return True
 
 
 def known_ports(config: HubConfig, paths: Paths) -> dict[str, int]:

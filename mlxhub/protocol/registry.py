@@ -1,0 +1,32 @@
+"""What crosses HTTP, and comes with --json, about models on disk."""
+
+from pydantic import BaseModel, Field
+
+
+class DiscoveredModel(BaseModel):
+    """`model_path` is what would stand in hub.yaml. `models`: those of hub.yaml that are this one.
+
+    `fits`: whether it alone fits into what all models may take together, None: nothing limits that. Of one
+    with a `fault`, which cannot be loaded, nothing more is known.
+    """
+
+    model_path: str
+    directory: str
+    models: list[str] = Field(default_factory=list)
+    family: str | None = None
+    kind: str | None = None
+    parameters: int | None = None
+    quantisation: str | None = None
+    context_length: int | None = None
+    size_bytes: int = 0
+    needed_bytes: int | None = None
+    tier: str | None = None
+    fits: bool | None = None
+    fault: str | None = None
+
+
+class DiscoveredList(BaseModel):
+    """`complete`: every place was looked at in time."""
+
+    models: list[DiscoveredModel]
+    complete: bool
