@@ -16,6 +16,8 @@ MlxhubError
 │   ├── StateUnreadable    a file that mlxhub wrote is damaged
 │   ├── StateUnwritable    a file or directory of ours cannot be made
 │   ├── OpenAddress        others would reach the controller without a key
+│   ├── HubYamlLeftAlone   what is wanted of hub.yaml cannot be, or only by hand
+│   ├── UnknownCheckpoint  no model of this name lies on this machine's disks
 │   ├── PlanRefused        a file or a label in the way is not ours, or somebody edited it
 │   ├── UnknownOperation   no operation of this id is known, or not any more
 │   └── PortHeld           a stranger listens on a port of ours
@@ -168,6 +170,15 @@ class OpenAddress(HubError):
             f"Nothing was started: other machines reach {host}, so say `api_key: required` in hub.yaml."
         )
         self.host = host
+
+
+class HubYamlLeftAlone(HubError):
+    pass
+
+
+class UnknownCheckpoint(HubError):
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f'There is no model "{wanted:.200}" on this machine. See: mlxhub models discover')
 
 
 class PlanRefused(HubError):

@@ -5,23 +5,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from mlxhub.cli.applied import remember_applied
-from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub, open_hub_in_force
+from mlxhub.cli.local_hub import (
+    LocalHub,
+    config_in_force,
+    find_machine,
+    launchd_of,
+    open_hub,
+    open_hub_in_force,
+)
 from mlxhub.cli.readiness import await_ready_of
 from mlxhub.controller.collaborators import Collaborators, FirstHub, ReloadOutcome
 from mlxhub.controller.main import refuse_open_address, run_controller
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.agents import BY_HAND, model_of, worker_label
 from mlxhub.core.config import LogLevel
+from mlxhub.core.limits import make_limits
 from mlxhub.core.plan import Change, Difference, Effect, Kickstart
 from mlxhub.files.keys import make_keys
 from mlxhub.files.machine import Machine
+from mlxhub.fleet.catalogue import disable_model, discovered_models, enable_model
 from mlxhub.fleet.holdings import look_at_holdings
 from mlxhub.fleet.hub import Hub
 from mlxhub.launchd.carry_out import Applied, During
 from mlxhub.launchd.contract import Launchd
 from mlxhub.launchd.reconcile import reconcile
 from mlxhub.protocol.hub import Failure
+from mlxhub.protocol.registry import DiscoveredList
 
 
 def wire_controller(
@@ -53,9 +65,28 @@ def wire_controller(
         launchd=on_disk.launchd,
         reconcile_workers=on_disk.reconcile_workers,
         controller_generation=on_disk.controller_generation,
+        catalogue=CatalogueOnDisk(machine),
         holdings=lambda: look_at_holdings(machine.paths),
     )
     return run_controller(settings, collaborators)
+
+
+class CatalogueOnDisk:
+    """A Catalogue."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def discover(self) -> DiscoveredList:
+        config, _ = config_in_force(self._machine)
+        limits = make_limits(config, int(psutil.virtual_memory().total))
+        return discovered_models(self._machine, config, limits.memory_bytes)
+
+    def enable(self, model: str, name: str | None) -> str:
+        return enable_model(self._machine, model, name).name
+
+    def disable(self, name: str) -> None:
+        disable_model(self._machine, name)
 
 
 class HubOnDisk:

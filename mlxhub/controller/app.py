@@ -15,20 +15,24 @@ from mlxhub.controller.access import TABLE, access_policy, authenticator
 from mlxhub.controller.collaborators import Collaborators
 from mlxhub.controller.current_status import CurrentStatus
 from mlxhub.controller.dashboard.views import dashboard_routes
+from mlxhub.controller.discoveries import Discoveries
 from mlxhub.controller.dispatcher import SILENT_SECONDS, Dispatcher
 from mlxhub.controller.event_plugins import plugin_sinks
 from mlxhub.controller.events import EventLog, log_event
 from mlxhub.controller.forwarding import Forwarder
 from mlxhub.controller.frozen import FrozenProcesses
+from mlxhub.controller.history import History
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operation_log import OperationLog
 from mlxhub.controller.operations import Operations
 from mlxhub.controller.repairs import INTERVAL_SECONDS as REPAIR_EVERY_SECONDS
 from mlxhub.controller.repairs import Repairs
+from mlxhub.controller.routes.discovered import discovered_routes
 from mlxhub.controller.routes.events import event_routes
 from mlxhub.controller.routes.health import health_routes
 from mlxhub.controller.routes.hub import hub_routes
+from mlxhub.controller.routes.model_details import model_detail_routes
 from mlxhub.controller.routes.openai import openai_routes
 from mlxhub.controller.routes.operations import operation_routes
 from mlxhub.controller.routes.unlocking import unlocking_routes
@@ -60,6 +64,7 @@ class Controller:
     events: EventLog
     repairs: Repairs
     frozen: FrozenProcesses
+    discoveries: Discoveries
 
     async def run(self) -> None:
         """Until cancelled: what goes on without being asked."""
@@ -81,6 +86,7 @@ class Controller:
         self.scheduling.cancel()
         self.operations.cancel()
         self.operation_log.cancel()
+        self.discoveries.cancel()
 
 
 def make_controller(
@@ -105,9 +111,12 @@ def make_controller(
     events = EventLog([log_event, *plugin_sinks()])
     observer = Observer(in_use, collaborators, workers, clock)
     observer.add_listener(partial(_tell_happenings, events))
+    history = History()
+    observer.add_listener(history.on_look)
     operations = Operations(in_use, observer, workers, collaborators, settings, tasks, events.emit)
     operation_log = OperationLog(tasks, events.emit)
     scheduling = Scheduling(in_use, observer, operations, tasks, clock)
+    discoveries = Discoveries(collaborators.catalogue.discover, tasks)
     dispatcher = Dispatcher(in_use, observer, scheduling, workers, trust, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
@@ -118,6 +127,8 @@ def make_controller(
             *hub_routes(status, observer.look_at_all, operations, shut_down),
             *operation_routes(operations, operation_log),
             *event_routes(events),
+            *model_detail_routes(in_use, history),
+            *discovered_routes(discoveries, collaborators.catalogue),
             *unlocking_routes(sessions),
             *health_routes(lambda: observer.has_seen_all),
             *dashboard_routes(lambda: in_use.value.config.enable_status_page),
@@ -137,7 +148,16 @@ def make_controller(
     begun = f"The controller begins at http://{settings.host}:{settings.port} with {len(hub.models)} models."
     events.emit(Happening(CONTROLLER_STARTED, begun))
     return Controller(
-        app, observer, dispatcher, scheduling, operations, operation_log, events, repairs, frozen
+        app,
+        observer,
+        dispatcher,
+        scheduling,
+        operations,
+        operation_log,
+        events,
+        repairs,
+        frozen,
+        discoveries,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.holdings import NOTHING_HELD, Holdings
@@ -10,6 +11,7 @@ from mlxhub.fleet.ownership import HolderOf
 from mlxhub.launchd.carry_out import During
 from mlxhub.launchd.contract import Launchd
 from mlxhub.protocol.hub import Failure
+from mlxhub.protocol.registry import DiscoveredList
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,19 @@ class FirstHub:
     warnings: tuple[str, ...] = ()
 
 
+class Catalogue(Protocol):
+    """Models on disk, and hub.yaml as their list. All of it blocks."""
+
+    def discover(self) -> DiscoveredList:
+        """Raises ConfigError and StateUnwritable."""
+
+    def enable(self, model: str, name: str | None) -> str:
+        """Its name in hub.yaml. Raises ConfigError, UnknownCheckpoint and HubYamlLeftAlone."""
+
+    def disable(self, name: str) -> None:
+        """Raises ConfigError, UnknownModel and HubYamlLeftAlone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Collaborators:
     """All of these block.
@@ -51,6 +66,7 @@ class Collaborators:
     launchd: Launchd
     reconcile_workers: Callable[[Hub, During], ReloadOutcome]
     controller_generation: Callable[[Hub], str]
+    catalogue: Catalogue
     holder_of: HolderOf = port_holder
     holdings: Callable[[], Holdings] = lambda: NOTHING_HELD
     first_hub: Callable[[], FirstHub] | None = None

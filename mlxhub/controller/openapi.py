@@ -5,12 +5,14 @@ from typing import Any, get_args
 
 from mlxhub.controller.access import TABLE
 from mlxhub.controller.routes.health import Health
+from mlxhub.controller.routes.model_details import MOST_LINES
 from mlxhub.controller.routes.openai import ModelList, ModelObject
 from mlxhub.protocol.hub import (
     ActionResult,
     BulkResult,
     HubStatus,
     ModelAction,
+    ModelHistory,
     OpenSession,
     OperationList,
     OperationView,
@@ -20,6 +22,7 @@ from mlxhub.protocol.hub import (
 )
 from mlxhub.protocol.openapi import Operation, make_openapi
 from mlxhub.protocol.operations import MODEL_OPERATIONS
+from mlxhub.protocol.registry import DisableModel, DiscoveredView, EnableModel
 
 # Without it the answer is how to find what has begun.
 _WAIT = {"wait": {"type": "boolean"}}
@@ -42,6 +45,21 @@ _OPERATIONS = {
         "with `follow` also what comes, as it comes.",
         "text/event-stream",
         query={"after": {"type": "string", "maxLength": 100}, "follow": {"type": "boolean"}},
+    ),
+    ("GET", "/hub/models/{name}/logs"): Operation(
+        "Lines of its log, as server-sent events; with `follow` also what comes, as it comes.",
+        "text/event-stream",
+        query={
+            "lines": {"type": "integer", "minimum": 0, "maximum": MOST_LINES},
+            "follow": {"type": "boolean"},
+        },
+    ),
+    ("GET", "/hub/models/{name}/history"): Operation("Its last hour.", ModelHistory),
+    ("GET", "/hub/discovered"): Operation("Models on this machine's disks, as last seen.", DiscoveredView),
+    ("POST", "/hub/discovered/rescan"): Operation("Look for them again.", DiscoveredView),
+    ("POST", "/hub/discovered/enable"): Operation("Write one into hub.yaml.", ActionResult, asks=EnableModel),
+    ("POST", "/hub/discovered/disable"): Operation(
+        "Make one of hub.yaml a comment.", ActionResult, asks=DisableModel
     ),
     ("GET", "/hub/operations"): Operation("What was asked of the hub, the newest first.", OperationList),
     ("GET", "/hub/operations/{id}"): Operation("One of these.", OperationView),

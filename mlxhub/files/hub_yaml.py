@@ -12,7 +12,7 @@ from mlxhub.core.config import HubConfig, Port, parse_config
 from mlxhub.core.differences import port_of
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.core.ports import assign_ports
-from mlxhub.errors import ConfigError, Fault, MlxhubError
+from mlxhub.errors import ConfigError, Fault, HubYamlLeftAlone
 from mlxhub.files.locks import hold_lock
 from mlxhub.files.machine import is_testing
 from mlxhub.files.manifest import installed_agents
@@ -70,8 +70,8 @@ def read_hub_text(path: Path) -> str:
 def edit_hub_yaml(paths: Paths, change: Callable[[str], str]) -> bool:
     """Whether it changed anything; then what stood there is beside it, as hub.yaml.before-edit.
 
-    What would have faults is not written. Raises ConfigError, StateUnwritable, LockTimeout, MlxhubError where
-    a person saved the file meanwhile, and what `change` does.
+    What would have faults is not written. Raises ConfigError, StateUnwritable, LockTimeout, HubYamlLeftAlone
+    where a person saved the file meanwhile, and what `change` does.
     """
     path = paths.config
     with hold_lock(paths.state / "hub_yaml.lock"):
@@ -83,7 +83,7 @@ def edit_hub_yaml(paths: Paths, change: Callable[[str], str]) -> bool:
         mode = stat.S_IMODE(path.stat().st_mode)
         write_atomically(path.with_name(f"{path.name}.before-edit"), before.encode(), mode=mode)
         if read_hub_text(path) != before:
-            raise MlxhubError(f"{path} was edited by somebody else meanwhile and stays so. Try again.")
+            raise HubYamlLeftAlone(f"{path} was edited by somebody else meanwhile and stays so. Try again.")
         write_atomically(path, after.encode(), mode=mode)
     return True
 

@@ -10,7 +10,7 @@ from mlxhub.core.described import Described, Kind
 from mlxhub.core.hub_edit import NotEditable, with_model, with_model_again, without_model
 from mlxhub.core.memory import Use
 from mlxhub.core.paths import expand_home, model_location
-from mlxhub.errors import MlxhubError, UnknownModel, size_text
+from mlxhub.errors import HubYamlLeftAlone, UnknownCheckpoint, UnknownModel, size_text
 from mlxhub.files.hub_yaml import edit_hub_yaml, read_hub_yaml
 from mlxhub.files.huggingface import cache_directory
 from mlxhub.files.machine import Machine
@@ -48,17 +48,17 @@ def discovered_models(machine: Machine, config: HubConfig, limit_bytes: int | No
 def enable_model(machine: Machine, wanted: str, name: str | None = None) -> Enabled:
     """`wanted`: an entry that is a comment in hub.yaml, a repo id, the last part of one, or a directory.
 
-    Raises ConfigError, and MlxhubError where there is none, or nothing that can be loaded.
+    Raises ConfigError, UnknownCheckpoint, and HubYamlLeftAlone where it cannot be loaded or written.
     """
     path = machine.paths.config
     config = read_hub_yaml(path)
     if config.find(wanted) is not None:
-        raise MlxhubError(f'Model "{wanted}" is in {path} already.')
+        raise HubYamlLeftAlone(f'Model "{wanted}" is in {path} already.')
     if name is None and edit_hub_yaml(machine.paths, lambda text: with_model_again(text, wanted) or text):
         return Enabled(wanted, again=True)
     found = _find(look_for_models(machine, config), wanted, machine)
     if name is None and (there := _names_of(found, config, machine)):
-        raise MlxhubError(
+        raise HubYamlLeftAlone(
             f"{found.name} is in {path} already, as {', '.join(there)}. Another time: --name NAME"
         )
     described = _require_loadable(found)
@@ -69,7 +69,7 @@ def enable_model(machine: Machine, wanted: str, name: str | None = None) -> Enab
         try:
             return with_model(text, entry, _comment(described))
         except NotEditable as error:
-            raise MlxhubError(
+            raise HubYamlLeftAlone(
                 f"{path} is left as it is: {error}. Add this by hand: "
                 f"- {{name: {chosen}, model_path: {found.name!r}}}"
             ) from error
@@ -79,7 +79,7 @@ def enable_model(machine: Machine, wanted: str, name: str | None = None) -> Enab
 
 
 def disable_model(machine: Machine, name: str) -> None:
-    """Its entry becomes a comment. Raises ConfigError, UnknownModel, and MlxhubError."""
+    """Its entry becomes a comment. Raises ConfigError, UnknownModel, and HubYamlLeftAlone."""
     path = machine.paths.config
     config = read_hub_yaml(path)
 
@@ -89,7 +89,9 @@ def disable_model(machine: Machine, name: str) -> None:
         except KeyError:
             raise UnknownModel(name, tuple(model.name for model in config.models)) from None
         except NotEditable as error:
-            raise MlxhubError(f"{path} is left as it is: {error}. Take the model out by hand.") from error
+            raise HubYamlLeftAlone(
+                f"{path} is left as it is: {error}. Take the model out by hand."
+            ) from error
 
     edit_hub_yaml(machine.paths, take_out)
 
@@ -133,21 +135,23 @@ def _find(discovery: Discovery, wanted: str, machine: Machine) -> Discovered:
     exact = [found for found in discovery.models if place in (found.name, found.directory)]
     alike = exact or [found for found in discovery.models if Path(found.name).name == wanted]
     if not alike:
-        raise MlxhubError(f'There is no model "{wanted}" on this machine. See: mlxhub models discover')
+        raise UnknownCheckpoint(wanted)
     if len(alike) > 1:
-        raise MlxhubError(f'"{wanted}" can mean {" or ".join(found.name for found in alike)}. Say which.')
+        raise HubYamlLeftAlone(
+            f'"{wanted}" can mean {" or ".join(found.name for found in alike)}. Say which.'
+        )
     return alike[0]
 
 
 def _require_loadable(found: Discovered) -> Described:
-    """Raises MlxhubError with what is against it."""
+    """Raises HubYamlLeftAlone with what is against it."""
     if found.described is None:
-        raise MlxhubError(f"{found.name} cannot be loaded: {found.fault}")
+        raise HubYamlLeftAlone(f"{found.name} cannot be loaded: {found.fault}")
     if found.described.kind is not Kind.TEXT:
-        raise MlxhubError(f"{found.name} is a {found.described.kind} model; mlxhub serves text models.")
+        raise HubYamlLeftAlone(f"{found.name} is a {found.described.kind} model; mlxhub serves text models.")
     candidate = Candidate(found.directory)
     if (refusal := refusals([candidate], _INTAKE_SECONDS)[candidate]) is not None:
-        raise MlxhubError(f"{found.name} cannot be loaded: {refusal.what}. {refusal.remedy}.")
+        raise HubYamlLeftAlone(f"{found.name} cannot be loaded: {refusal.what}. {refusal.remedy}.")
     return found.described
 
 

@@ -84,6 +84,8 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.GenerationFailed: HttpError(500, "server_error", "generation_failed"),
     errors.LockTimeout: HttpError(409, "server_error", "hub_is_changing"),
     errors.OpenAddress: HttpError(409, "invalid_request_error", "open_address"),
+    errors.HubYamlLeftAlone: HttpError(409, "invalid_request_error", "hub_yaml_left_alone"),
+    errors.UnknownCheckpoint: HttpError(404, "invalid_request_error", "model_not_on_disk"),
     errors.PlanRefused: HttpError(409, "invalid_request_error", "not_ours"),
     errors.PortHeld: HttpError(503, "server_error", "port_held"),
     errors.NoSession: HttpError(503, "server_error", "no_launchd_session"),

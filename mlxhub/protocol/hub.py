@@ -179,6 +179,30 @@ class HubEvent(BaseModel):
     operation: str | None = None
 
 
+class LogLines(BaseModel):
+    """Of a log, whole ones, the oldest first."""
+
+    lines: list[str]
+
+
+class HistoryPoint(BaseModel):
+    """`at`: Unix seconds at which it begins. The most requests there were, and the last memory seen."""
+
+    at: int
+    tokens_per_second: float
+    in_flight: int
+    queued: int
+    memory_bytes: int
+
+
+class ModelHistory(BaseModel):
+    """The last hour, a point for every so many `seconds`, the oldest first; none while it was silent."""
+
+    name: str
+    seconds: int
+    points: list[HistoryPoint]
+
+
 class UnlockToken(BaseModel):
     """Opens one session in a browser, once, within so many seconds."""
 

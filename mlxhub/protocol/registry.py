@@ -1,6 +1,6 @@
 """What crosses HTTP, and comes with --json, about models on disk."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class DiscoveredModel(BaseModel):
@@ -30,3 +30,26 @@ class DiscoveredList(BaseModel):
 
     models: list[DiscoveredModel]
     complete: bool
+
+
+class DiscoveredView(DiscoveredList):
+    """`scanned_at`: Unix seconds of the end of the last look; null: none was done. `error`: why it failed."""
+
+    scanned_at: float | None
+    scanning: bool
+    error: str | None
+
+
+class EnableModel(BaseModel):
+    """`model`: a repo id, a directory, or an entry of hub.yaml that is a comment. `name` null: by its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=4096)
+    name: str | None = Field(None, max_length=63)
+
+
+class DisableModel(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=63)

@@ -27,6 +27,7 @@ from mlxhub.launchd.carry_out import During
 from mlxhub.protocol.hub import HubStatus, ModelView
 from mlxhub.web.protocol import LIMITS, Limits
 from mlxhub.web.server import bind_socket, serve
+from tests.fakes.catalogue import FakeCatalogue
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
 from tests.fakes.run_files import run_files_in
@@ -55,6 +56,7 @@ class RunningHub:
     programs: dict[str, WorkerProgram]
     hub: Hub
     next_hub: Callable[[], Hub]
+    catalogue: FakeCatalogue
     reconciled: list[Hub] = field(default_factory=list)
     outcome: ReloadOutcome | Exception | None = None
     carry_out: Callable[[Hub, During], ReloadOutcome] | None = None
@@ -154,6 +156,7 @@ async def running_hub(
     ]
     hub = make_test_hub(directory, *placed, config=config)
     loop = asyncio.get_running_loop()
+    catalogue = FakeCatalogue()
     settings = controller_settings(directory, ports[0], generation=generation or f"port {ports[0]}")
     make_keys(settings.keys)
     secret = current_key(settings.keys, "worker")
@@ -186,6 +189,7 @@ async def running_hub(
         launchd=launchd,
         reconcile_workers=reconcile_workers,
         controller_generation=lambda hub: f"port {hub.config.port}",
+        catalogue=catalogue,
         holder_of=holder_of,
     )
     if hub.config.port != ports[0]:
@@ -232,6 +236,7 @@ async def running_hub(
                 programs,
                 hub,
                 next_hub=lambda: hub,
+                catalogue=catalogue,
             )
             try:
                 await _until_ready(client)
