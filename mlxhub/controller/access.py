@@ -19,8 +19,7 @@ TABLE = RouteTable(
     Route("GET", "/livez", Need.NOTHING),
     Route("GET", "/readyz", Need.NOTHING),
     Route("GET", "/hub", Need.NOTHING, is_page=True),
-    Route("GET", "/hub/hub.css", Need.NOTHING),
-    Route("GET", "/hub/hub.js", Need.NOTHING),
+    Route("GET", "/hub/assets/{asset}", Need.NOTHING),
     # What is sent is itself the proof: a one-time token that only the admin key gives out.
     Route("POST", "/hub/session", Need.NOTHING, Body.OBJECT),
     Route("POST", "/hub/unlock", Need.ADMIN, Body.OBJECT),

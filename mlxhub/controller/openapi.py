@@ -31,8 +31,7 @@ _OPERATIONS = {
     ("GET", "/livez"): Operation("Whether it is alive.", Health),
     ("GET", "/readyz"): Operation("Whether it has seen every model once.", Health, unable=Health),
     ("GET", "/hub"): Operation("The dashboard.", "text/html"),
-    ("GET", "/hub/hub.css"): Operation("Its style.", "text/css"),
-    ("GET", "/hub/hub.js"): Operation("Its script.", "text/javascript"),
+    ("GET", "/hub/assets/{asset}"): Operation("Its style and scripts.", "*/*"),
     ("POST", "/hub/session"): Operation("Open a browser's session.", Unlocked, asks=OpenSession),
     ("POST", "/hub/unlock"): Operation("Get a token that opens one.", UnlockToken),
     ("GET", "/hub/status"): Operation(

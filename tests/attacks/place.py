@@ -33,8 +33,7 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("GET", "/livez"): Shown.NOTHING,
         ("GET", "/readyz"): Shown.NOTHING,
         ("GET", "/hub"): Shown.NOTHING,
-        ("GET", "/hub/hub.css"): Shown.NOTHING,
-        ("GET", "/hub/hub.js"): Shown.NOTHING,
+        ("GET", "/hub/assets/{asset}"): Shown.NOTHING,
         ("POST", "/hub/session"): Shown.NOTHING,
         ("POST", "/hub/unlock"): Shown.ADMIN,
         ("GET", "/hub/status"): Shown.ADMIN,
@@ -82,6 +81,7 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
 }
 _EXAMPLES = {
     "{name}": "demo",
+    "{asset}": "main.js",
     "{id}": "op-0123456789abcdef",
     "{nonce}": "0123456789abcdef" * 2,
     "{action}": "stop",

@@ -44,6 +44,11 @@ class HubFacts:
     def model(self, name: str) -> Any:
         return next(model for model in self._status()["models"] if model["name"] == name)
 
+    @property
+    def controller_pid(self) -> int:
+        pid: int = self._status()["controller"]["pid"]
+        return pid
+
     def now(self) -> dict[str, Any]:
         """Nothing in it changes by itself, or because it is asked for."""
         status = self._status()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from mlxhub.demo import model_directory
 from mlxhub.files.keys import current_key
 from tests.browser.asking import HubFacts, Keys
 from tests.browser.attacker import Attacker, serve_attacks
@@ -39,8 +40,10 @@ MODELS = (
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     """Installed and running; tests leave it as they found it."""
-    hub = make_hub(tmp_path_factory.mktemp("browser"))
-    hub.write(*MODELS)
+    place = tmp_path_factory.mktemp("browser")
+    shutil.copytree(model_directory(), place / "models" / "found")
+    hub = make_hub(place)
+    hub.write(*MODELS, discovery=f"{{paths: ['{place / 'models'}']}}")
     hub.ok("install")
     yield hub
     hub.remove()

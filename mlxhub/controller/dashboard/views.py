@@ -1,8 +1,9 @@
-"""The page at /hub: a shell without data; its script fetches /hub/status."""
+"""The page at /hub: a shell without data; its scripts ask for that."""
 
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.exceptions import HTTPException
@@ -20,23 +21,32 @@ HEADERS = {
     "x-frame-options": "DENY",
     "permissions-policy": "loopback-network=(self), local-network=()",
 }
-_ASSETS = {"hub.css": "text/css; charset=utf-8", "hub.js": "text/javascript; charset=utf-8"}
+_MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 
 def dashboard_routes(is_enabled: Callable[[], bool]) -> list[Route]:
     """`is_enabled` is asked each time: a reload may turn the page off."""
-    shown = {"/hub": (_page(), "text/html; charset=utf-8")}
-    for name, media_type in _ASSETS.items():
-        content = files("mlxhub.controller.dashboard").joinpath(name).read_bytes()
-        shown[f"/hub/{name}"] = (content, media_type)
+    page = _page()
+    assets = {
+        file.name: (file.read_bytes(), _MEDIA_TYPES[Path(file.name).suffix])
+        for file in files("mlxhub.controller.dashboard").joinpath("assets").iterdir()
+    }
 
-    async def show(request: Request) -> Response:
+    def respond(content: bytes, media_type: str) -> Response:
         if not is_enabled():
             raise HTTPException(404, "The status page is off (enable_status_page: false in hub.yaml).")
-        content, media_type = shown[request.url.path]
         return Response(content, media_type=media_type, headers=HEADERS)
 
-    return [Route(path, show) for path in shown]
+    async def show_page(_request: Request) -> Response:
+        return respond(page, "text/html; charset=utf-8")
+
+    async def show_asset(request: Request) -> Response:
+        found = assets.get(request.path_params["asset"])
+        if found is None:
+            raise HTTPException(404)
+        return respond(*found)
+
+    return [Route("/hub", show_page), Route("/hub/assets/{asset}", show_asset)]
 
 
 def _page() -> bytes:

@@ -1,0 +1,49 @@
+// One model, closer: its last hour, its log, a conversation. Only while it is open does it ask for anything.
+
+import { chart } from "./chart.js";
+import { chatWith } from "./chat.js";
+import { followLog } from "./log.js";
+import { ask, soon } from "./session.js";
+import { fromTemplate, size } from "./words.js";
+
+const HOUR_SECONDS = 3600;
+const CHARTS_EVERY_MS = 15_000;
+
+// The row below a model's own. `close` ends all that it does.
+export function openDetails(name, columns, mayChat) {
+  const row = fromTemplate("model-details");
+  row.cells[0].colSpan = columns;
+  row.id = `details-${name}`;
+  const ending = new AbortController();
+  const charts = row.querySelector("[data-field=charts]");
+  const chat = row.querySelector("[data-panel=chat]");
+  for (const node of row.querySelectorAll("[data-label-for]")) {
+    node.setAttribute("aria-label", `${node.dataset.labelFor} ${name}`);
+  }
+  chat.hidden = !mayChat;
+  const stopChat = chatWith(name, chat);
+  followLog(name, row.querySelector("[data-field=log]"), ending.signal);
+  keepDrawing(name, charts, ending.signal);
+  const close = () => { ending.abort(); stopChat(); row.remove(); };
+  return { row, close };
+}
+
+async function keepDrawing(name, box, signal) {
+  while (!signal.aborted) {
+    if (!document.hidden) await drawAll(name, box).catch(() => {}); // the page says already that nobody answers
+    await new Promise((resolve) => setTimeout(resolve, CHARTS_EVERY_MS));
+  }
+}
+
+async function drawAll(name, box) {
+  const { points, seconds } = await ask(`/hub/models/${encodeURIComponent(name)}/history`, { signal: soon() });
+  const shared = { seconds, until: Date.now() / 1000, span: HOUR_SECONDS };
+  const of = (value) => points.map((point) => [point.at, value(point)]);
+  const whole = (value) => String(Math.round(value));
+  box.replaceChildren(
+    chart("Tokens per second", of((p) => p.tokens_per_second), { ...shared, format: (v) => v.toFixed(1) }),
+    chart("Requests", of((p) => p.in_flight), { ...shared, format: whole }),
+    chart("Waiting", of((p) => p.queued), { ...shared, format: whole }),
+    chart("Memory", of((p) => p.memory_bytes), { ...shared, format: size }),
+  );
+}
