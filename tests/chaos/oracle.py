@@ -63,7 +63,6 @@ class Oracle:
         self._place = place
         self._truths: dict[str, deque[Truth]] = {name: deque() for name in place.ports}
         self._false_since: dict[tuple[str, str], float] = {}
-        self._doubles: dict[str, frozenset[int]] = {}
 
     def watch_until(self, over: threading.Event) -> None:
         asked_at = time.monotonic()
@@ -83,12 +82,10 @@ class Oracle:
             truths.append(Truth(now, pids, None if worker is None else worker.model_status))
             while truths[0].at < now - OLD_SECONDS:
                 truths.popleft()
-        doubles = {name: pids for name, pids in census.items() if len(pids) > 1}
-        # A process that is about to start another is two for a moment.
-        for name in doubles.keys() & self._doubles.keys():
-            if len(doubles[name] & self._doubles[name]) > 1:
-                self.wrong.append(f"{name} runs twice: {sorted(doubles[name])}")
-        self._doubles = doubles
+        for name, pids in census.items():
+            # Looked at again: an orphan that is about to become another program is there for a moment.
+            if len(pids) > 1 and len(pids & self._place.census()[name]) > 1:
+                self.wrong.append(f"{name} runs twice: {sorted(pids)}")
 
     def _ask(self) -> None:
         before = self._place.census()[CONTROLLER]

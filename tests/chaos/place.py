@@ -41,13 +41,17 @@ class Place:
 
     def census(self) -> dict[str, frozenset[int]]:
         """The pids of each program there is, the supervisor too; asked of nobody but the system."""
-        found: dict[str, set[int]] = {name: set() for name in (SUPERVISOR, *self.programs)}
+        parents: dict[str, dict[int, int]] = {name: {} for name in (SUPERVISOR, *self.programs)}
         for process in self.hub.processes():
             with contextlib.suppress(psutil.Error):
                 name = _program(process.cmdline())
                 if name is not None:
-                    found[name].add(process.pid)
-        return {name: frozenset(pids) for name, pids in found.items()}
+                    parents[name][process.pid] = process.ppid()
+        # What is about to become another program looks like the one that started it.
+        return {
+            name: frozenset(pid for pid, parent in found.items() if parent not in found)
+            for name, found in parents.items()
+        }
 
     def strays(self) -> list[str]:
         """Processes of this hub that belong to no job which the supervisor knows."""
