@@ -10,8 +10,8 @@ import pytest
 
 from mlxhub.core.paths import Paths
 
-# The stand-in is made of Linux's own parts (prctl, /proc); a Mac has the real thing.
-collect_ignore = ["standin"] if sys.platform == "darwin" else []
+# The stand-in is made of Linux's own parts (prctl, /proc); a Mac has the real thing, which nobody can kill.
+collect_ignore = ["standin", "chaos"] if sys.platform == "darwin" else []
 
 # What is uncertain about launchd differs from run to run; `MLXHUB_TEST_SEED=n scripts/test` repeats one.
 # It is in the environment so that all processes of a run agree.
@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="run tests/browser too; it needs Chromium")
     parser.addoption("--story-seeds", type=int, default=0, help="draws of each way launchd goes wrong")
     parser.addoption("--all-mutations", action="store_true", help="remove each defence there is, in turn")
+    parser.addoption("--chaos-rounds", type=int, default=5, help="of killing, in tests/chaos")
     parser.addoption("--interleavings", type=int, default=100, help="of requests that share a model")
     # Those of tests/conformance: pytest must know them before it looks there.
     group = parser.getgroup("conformance", "the scenarios of tests/conformance")

@@ -45,7 +45,7 @@ def install(file: Path | None, dry_run: bool, force: bool, ask: str | None, as_j
     if dry_run:
         show_found(plan_now(local, launchd, force=force), as_json=as_json)
         return
-    if ensure_supervisor(machine, launchd):
+    if ensure_supervisor(local, launchd):
         flash(
             Tone.INFO, f"Started the supervisor; its log: {machine.paths.supervisor_log}", to_stderr=as_json
         )

@@ -8,11 +8,12 @@ import psutil
 
 from mlxhub.clients.hub import HubAddress
 from mlxhub.core.access import base_url
-from mlxhub.core.agents import RenderedAgent, controller_label, render_hub
+from mlxhub.core.agents import RenderedAgent, controller_label, model_of, render_hub
 from mlxhub.core.agents import controller_address as address_in
 from mlxhub.core.config import HubConfig
 from mlxhub.core.limits import HubLimits, make_limits, undefined_groups
 from mlxhub.core.paths import Paths
+from mlxhub.core.restarts import CONTROLLER
 from mlxhub.errors import ConfigError, Fault, MlxhubError
 from mlxhub.files.generations import Generation, read_history
 from mlxhub.files.hub_yaml import (
@@ -25,6 +26,7 @@ from mlxhub.files.hub_yaml import (
 )
 from mlxhub.files.keys import WorkerTrust, current_key
 from mlxhub.files.machine import Machine, this_machine
+from mlxhub.files.runs import make_new_beginning
 from mlxhub.fleet.hub import Hub, make_hub
 from mlxhub.launchd.launchctl import Launchctl
 from mlxhub.launchd.supervisor import start_supervisor, supervisor_pid
@@ -148,15 +150,20 @@ def is_supervisor_absent(machine: Machine) -> bool:
     return machine.supervisor is not None and supervisor_pid(machine.paths) is None
 
 
-def ensure_supervisor(machine: Machine, launchd: Launchctl) -> bool:
+def ensure_supervisor(local: LocalHub, launchd: Launchctl) -> bool:
     """Start the stand-in where the system has no launchd; whether it had to be started.
 
     Raises NoSession where a launchd runs and has no session for us.
     """
+    machine = local.machine
     if not is_supervisor_absent(machine):
         launchd.require_session()
         return False
     assert machine.supervisor is not None
+    for label, agent in local.agents.items():
+        if agent.eager:
+            # It starts with the stand-in: one that died too often would park before anybody can forgive it.
+            make_new_beginning(local.paths.run_files(model_of(label) or CONTROLLER))
     start_supervisor(machine.supervisor, machine.paths, launchd.has_session)
     return True
 

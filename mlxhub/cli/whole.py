@@ -29,7 +29,7 @@ def start(file: Path | None, as_json: bool) -> None:
     local = open_hub(machine)
     launchd = launchd_of(machine)
     if local.paths.plist(local.hub.controller_label).is_file():
-        ensure_supervisor(machine, launchd)
+        ensure_supervisor(local, launchd)
     controller = start_controller(local, launchd)
     models = [model for model in local.hub.models.values() if model.config.default]
     show_results([controller, *asyncio.run(workers_run(models, launchd, local.trust))], as_json=as_json)

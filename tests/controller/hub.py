@@ -17,11 +17,13 @@ from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.settings import ControllerSettings
 from mlxhub.core.agents import GENERATION_OPTION
 from mlxhub.core.config import HubConfig, ModelConfig
+from mlxhub.core.limits import NO_LIMITS, HubLimits
 from mlxhub.core.observed import PortHolder
 from mlxhub.core.paths import Paths
 from mlxhub.files.keys import current_key, make_keys
 from mlxhub.files.owner_socket import bind_owner_socket
 from mlxhub.files.ports import port_holder
+from mlxhub.fleet.holdings import Holdings
 from mlxhub.fleet.hub import Hub, HubModel
 from mlxhub.launchd.carry_out import During
 from mlxhub.protocol.hub import HubStatus, ModelView
@@ -147,8 +149,12 @@ async def running_hub(
     keepalive_seconds: float = 10.0,
     launchd: FakeLaunchd | None = None,
     limits: Limits = LIMITS,
+    hub_limits: HubLimits = NO_LIMITS,
 ) -> AsyncIterator[RunningHub]:
-    """Models without a port get a free one. Those not in `stopped` ran before the controller began."""
+    """Models without a port get a free one. Those not in `stopped` ran before the controller began.
+
+    `limits` are those of connections, `hub_limits` those of models.
+    """
     ports = free_ports(len(models) + 1)
     placed = [
         model.model_copy(update={"port": model.port or port})
@@ -191,6 +197,7 @@ async def running_hub(
         controller_generation=lambda hub: f"port {hub.config.port}",
         catalogue=catalogue,
         holder_of=holder_of,
+        holdings=lambda: Holdings(hub_limits),
     )
     if hub.config.port != ports[0]:
         hub = replace(hub, config=hub.config.model_copy(update={"port": ports[0]}))

@@ -147,6 +147,28 @@ async def test_an_operation_is_answered_at_once_and_found_again_until_it_is_done
     assert [each["id"] for each in listed] == [view["id"]]
 
 
+async def test_the_same_that_is_asked_for_while_it_is_under_way_is_one_operation(hub: RunningHub) -> None:
+    async def begin(path: str) -> str:
+        return str((await hub.client.post(path, json={})).json()["id"])
+
+    hub.workers["alpha"].may_load.clear()
+    first = await begin("/hub/models/alpha/load")
+    waiting = asyncio.create_task(hub.post("/hub/models/alpha/load"))
+    assert await begin("/hub/models/alpha/load") == first
+    others = [await begin("/hub/models/beta/load"), await begin("/hub/models/alpha/start")]
+    assert first not in others
+    assert not waiting.done()
+
+    hub.workers["alpha"].may_load.set()
+    assert (await ended(hub, first))["state"] == "done"
+    assert (await waiting).json() == {"name": "alpha", "ok": True, "message": 'Model "alpha" is in memory.'}
+    assert hub.workers["alpha"].loads == 1
+    again = await begin("/hub/models/alpha/load")
+    listed = (await hub.client.get("/hub/operations")).json()["operations"]
+    assert {each["id"] for each in listed} == {first, again, *others}
+    assert again != first
+
+
 async def test_an_operation_that_fails_says_why_to_who_waits_and_to_who_does_not(hub: RunningHub) -> None:
     hub.workers["alpha"].load_error = (500, "load_failed", "no such file")
     waited = await hub.post("/hub/models/alpha/load")
