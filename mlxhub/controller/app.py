@@ -115,7 +115,7 @@ def make_controller(
     api = Starlette(
         routes=[
             *openai_routes(status),
-            *hub_routes(status, observer.look_at_all, operations, shut_down),
+            *hub_routes(status, observer.ask_all, operations, shut_down),
             *operation_routes(operations, operation_log),
             *event_routes(events),
             *unlocking_routes(sessions),
