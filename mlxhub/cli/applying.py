@@ -118,8 +118,7 @@ def _remember_whole(local: LocalHub) -> Remember:
 
 def _reload(local: LocalHub, launchd: Launchd) -> ReloadResult:
     controller_runs(local, launchd)
-    with HubClient(local.controller) as client:
-        return client.reload()
+    return HubClient(local.controller).reload()
 
 
 def _told(local: LocalHub, applied: Applied, launchd: Launchd) -> Applied:

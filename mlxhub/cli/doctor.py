@@ -83,8 +83,7 @@ def _unread(machine: Machine) -> HubRead:
 def _controller_pid(hub: Hub, read: HubRead) -> int | None:
     """Of whoever answers as this hub's controller."""
     try:
-        with HubClient(controller_address(hub.config, read.paths)) as client:
-            answer = client.status().controller
+        answer = HubClient(controller_address(hub.config, read.paths)).status().controller
     except (ControllerDown, RemoteError):
         return None
     return answer.pid if answer.label == hub.controller_label else None

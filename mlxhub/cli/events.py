@@ -52,8 +52,7 @@ def events(file: Path | None, models: tuple[str, ...], follow: bool, as_json: bo
 
 
 def _known(address: HubAddress) -> Iterator[HubEvent]:
-    with HubClient(address) as client:
-        yield from client.events(None, follow=False)
+    yield from HubClient(address).events(None, follow=False)
 
 
 def _followed(address: HubAddress, pause: Callable[[float], None] = time.sleep) -> Iterator[HubEvent]:
@@ -61,8 +60,8 @@ def _followed(address: HubAddress, pause: Callable[[float], None] = time.sleep) 
     after: str | None = None
     is_gone = False
     while True:
-        with contextlib.suppress(ControllerDown), HubClient(address) as client:
-            for event in client.events(after, follow=True):
+        with contextlib.suppress(ControllerDown):
+            for event in HubClient(address).events(after, follow=True):
                 is_gone, after = False, event.id
                 yield event
         if not is_gone:

@@ -23,8 +23,7 @@ def act_on_models(file: Path | None, names: tuple[str, ...], action: ModelAction
 
     def act(name: str) -> ActionResult:
         try:
-            with HubClient(address) as client:
-                return client.model_action(name, action)
+            return HubClient(address).model_action(name, action)
         except ControllerDown:
             raise
         except MlxhubError as error:

@@ -29,9 +29,7 @@ def open_dashboard(file: Path | None, only_print: bool) -> None:
     if not config.enable_status_page:
         raise MlxhubError("hub.yaml says enable_status_page: false, so there is no dashboard.")
     address = reach_controller(machine, config)
-    with HubClient(address) as client:
-        token = client.unlock_token()
-    url = f"{address.url}/hub#t={token}"
+    url = f"{address.url}/hub#t={HubClient(address).unlock_token()}"
     if only_print:
         click.echo(url)
         return

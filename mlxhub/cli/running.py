@@ -71,11 +71,11 @@ def reach_controller(machine: Machine, config: HubConfig) -> HubAddress:
     it answers. Raises NoSession.
     """
     address = controller_address(config, machine.paths)
-    with HubClient(address) as client:
-        if not client.answers() and revive_controller(machine.paths, config, launchd_of(machine)):
-            deadline = time.monotonic() + CONTROLLER_SECONDS
-            while not client.answers() and time.monotonic() < deadline:
-                time.sleep(_ASK_EVERY_SECONDS)
+    client = HubClient(address)
+    if not client.answers() and revive_controller(machine.paths, config, launchd_of(machine)):
+        deadline = time.monotonic() + CONTROLLER_SECONDS
+        while not client.answers() and time.monotonic() < deadline:
+            time.sleep(_ASK_EVERY_SECONDS)
     return address
 
 
@@ -96,17 +96,17 @@ def revive_controller(paths: Paths, config: HubConfig, launchd: Launchd) -> bool
 def controller_runs(local: LocalHub, launchd: Launchd) -> None:
     """Return when the controller that launchd runs answers. Raises MlxhubError that says why it does not."""
     deadline = time.monotonic() + CONTROLLER_SECONDS
-    with HubClient(local.controller) as client:
-        while True:
-            agent = launchd.inspect(local.hub.controller_label)
-            if agent.has_no_process:
-                raise _controller_fault(local, how_it_ended(agent))
-            with contextlib.suppress(ControllerDown, RemoteError):
-                if client.status().controller.pid == agent.pid:
-                    return
-            if time.monotonic() >= deadline:
-                raise _controller_fault(local, f"did not answer within {CONTROLLER_SECONDS:g} s.")
-            time.sleep(_ASK_EVERY_SECONDS)
+    client = HubClient(local.controller)
+    while True:
+        agent = launchd.inspect(local.hub.controller_label)
+        if agent.has_no_process:
+            raise _controller_fault(local, how_it_ended(agent))
+        with contextlib.suppress(ControllerDown, RemoteError):
+            if client.status().controller.pid == agent.pid:
+                return
+        if time.monotonic() >= deadline:
+            raise _controller_fault(local, f"did not answer within {CONTROLLER_SECONDS:g} s.")
+        time.sleep(_ASK_EVERY_SECONDS)
 
 
 def _controller_fault(local: LocalHub, what: str) -> MlxhubError:

@@ -68,11 +68,8 @@ def _status(local: LocalHub, launchd: Launchd) -> HubStatus:
 
 
 def _controllers_answer(local: LocalHub) -> HubStatus | None:
-    with (
-        contextlib.suppress(ControllerDown, RemoteError),
-        HubClient(local.controller) as client,
-    ):
-        answer = client.status()
+    with contextlib.suppress(ControllerDown, RemoteError):
+        answer = HubClient(local.controller).status()
         return answer if _is_ours(answer.controller, local) else None
     return None
 

@@ -41,8 +41,7 @@ def _watch(address: HubAddress, show: Callable[[Group], None]) -> None:
     while True:
         gone = ""
         try:
-            with HubClient(address) as client:
-                last = client.status(fresh=False)
+            last = HubClient(address).status(fresh=False)
             seen_at = time.monotonic()
         except (ControllerDown, RemoteError) as error:
             gone = f"{error} What is shown was so {duration(time.monotonic() - seen_at)} ago."

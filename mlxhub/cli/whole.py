@@ -57,8 +57,7 @@ def stop(file: Path | None, as_json: bool) -> None:
 @click.pass_obj
 def reload(file: Path | None, as_json: bool) -> None:
     """Have the controller read hub.yaml again; only models that changed restart."""
-    with HubClient(_reached(file)) as client:
-        result = client.reload()
+    result = HubClient(_reached(file)).reload()
     if as_json:
         click.echo(json.dumps(result.model_dump()))
     else:
@@ -95,8 +94,7 @@ def _bulk(action: BulkAction, line: str) -> click.Command:
     @_json_option
     @click.pass_obj
     def command(file: Path | None, as_json: bool) -> None:
-        with HubClient(_reached(file)) as client:
-            show_results(client.bulk(action).results, as_json=as_json)
+        show_results(HubClient(_reached(file)).bulk(action).results, as_json=as_json)
 
     return command
 

@@ -124,7 +124,7 @@ def make_controller(
     api = Starlette(
         routes=[
             *openai_routes(status),
-            *hub_routes(status, observer.look_at_all, operations, shut_down),
+            *hub_routes(status, observer.ask_all, operations, shut_down),
             *operation_routes(operations, operation_log),
             *event_routes(events),
             *model_detail_routes(in_use, history),

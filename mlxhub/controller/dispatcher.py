@@ -1,8 +1,7 @@
 """Who may use which worker: a request gets a lease on the model it names."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from loguru import logger
 
@@ -22,18 +21,37 @@ _WATCH_EVERY_SECONDS = 1.0
 
 
 class Lease:
-    """The right to one exchange with the worker of a model."""
+    """The right to one exchange with the worker of a model: entered when that is in memory.
+
+    Leaving ends the exchange: a worker that is still answering is hung up on. A class, since two generators
+    in its place took as much time as the scheduler.
+    """
 
     def __init__(self, dispatcher: "Dispatcher", place: Place) -> None:
         self.name = place.name
         self._dispatcher = dispatcher
         self._place = place
-        self._upstream = dispatcher.upstream(place.name)
+        self._upstream: Upstream | None = None
         self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        """Waits. Raises why there is no place."""
+        self._dispatcher.begin(self)
+        try:
+            await self._place.take()
+            self._upstream = self._dispatcher.upstream(self.name)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_failure: object) -> None:
+        self._end()
 
     async def ask(self, method: str, target: bytes, headers: Headers, body: bytes) -> Connection:
         """The response's head is in; its body is read from the connection, which the lease takes back."""
         assert self._connection is None
+        assert self._upstream is not None
         try:
             self._connection = await self._upstream.ask(method, target, headers, body)
         except WorkerUnreachable:
@@ -42,9 +60,11 @@ class Lease:
             self._connection = await self._upstream.ask(method, target, headers, body)
         return self._connection
 
-    def end(self) -> None:
-        if self._connection is not None:
+    def _end(self) -> None:
+        if self._connection is not None and self._upstream is not None:
             self._upstream.release(self._connection)
+        self._place.give_back()
+        self._dispatcher.end(self)
 
 
 class Dispatcher:
@@ -67,12 +87,12 @@ class Dispatcher:
         self._trust = trust
         self._silent_seconds = silent_seconds
         self._upstreams: dict[str, Upstream] = {}
-        self._leases = 0
+        self._leases: set[Lease] = set()
         self._draining = False
 
     @property
     def is_idle(self) -> bool:
-        return self._leases == 0
+        return not self._leases
 
     async def watch(self) -> None:
         """Until cancelled: hang up on workers that hang, so that nobody waits for them for ever."""
@@ -100,25 +120,19 @@ class Dispatcher:
         for upstream in self._upstreams.values():
             upstream.close()
 
-    @asynccontextmanager
-    async def lease(self, model_id: str) -> AsyncIterator[Lease]:
-        """Waits until the model is in memory. Raises UnknownModel, Draining or why there is no place for it.
-
-        Leaving ends the exchange: a worker that is still answering is hung up on.
-        """
+    def lease(self, model_id: str) -> Lease:
+        """To be entered. Raises UnknownModel and Draining."""
         if self._draining:
             raise Draining
-        model = self._hub.value.find(model_id)
-        self._leases += 1
-        try:
-            async with self._scheduling.place(model.name) as place:
-                lease = Lease(self, place)
-                try:
-                    yield lease
-                finally:
-                    lease.end()
-        finally:
-            self._leases -= 1
+        return Lease(self, Place(self._scheduling, self._hub.value.find(model_id).name))
+
+    def begin(self, lease: Lease) -> None:
+        """For the lease itself, which waits or is held from now on."""
+        self._leases.add(lease)
+
+    def end(self, lease: Lease) -> None:
+        """For the lease itself."""
+        self._leases.discard(lease)
 
     async def revive(self, place: Place) -> Upstream:
         """The port takes no connection: see what became of the process, and wait until it is back."""

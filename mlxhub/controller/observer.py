@@ -82,7 +82,16 @@ class Observer:
                 await asyncio.sleep(INTERVAL_SECONDS)
 
     async def look_at_all(self) -> None:
+        """As `look`: for whoever may have changed anything."""
         await asyncio.gather(self.count(), *(self.look(name) for name in self._hub.value.models))
+
+    async def ask_all(self) -> None:
+        """Every worker, now; launchd as `run` does, only where that leaves something open.
+
+        To ask launchd too takes a process for each model: seconds where there are many.
+        """
+        models = tuple(self._hub.value.models.values())
+        await asyncio.gather(self.count(), *(self._look(model, fresh=False) for model in models))
 
     async def look(self, name: str) -> None:
         """A look that begins after this call, for whoever has just changed something.

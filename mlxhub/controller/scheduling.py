@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from itertools import count
 
 from loguru import logger
@@ -79,16 +78,6 @@ class Scheduling:
         self._working: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         observer.add_listener(self._on_look)
-
-    @asynccontextmanager
-    async def place(self, name: str) -> AsyncIterator[Place]:
-        """Entered when the model is in memory, for the time of one exchange. Raises as `Place.take`."""
-        place = Place(self, name)
-        try:
-            await place.take()
-            yield place
-        finally:
-            place.give_back()
 
     async def take(self, name: str) -> Ticket:
         seconds = self._hub.value.named(name).config.queue_timeout

@@ -6,7 +6,6 @@ in size; h11 is the reverse, at twice the CPU. So the bounds are ours.
 
 import asyncio
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -29,6 +28,8 @@ _MOST_WAITING = 16
 _SEPARATORS = len(b": \r\n")
 # A client that takes this much within the limit takes its time, and nothing worse.
 _TAKEN_BYTES = 16_384
+# To copy more costs more than the second write.
+_MOST_JOINED_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._upgrade_asked = self.parser.should_upgrade()
         super().on_headers_complete()
         self._go_on_reading()
-        self.cycle.transport = cast(
-            "asyncio.Transport", _AnswerTransport(self.transport, self._write, self._end_answer)
-        )
+        self.cycle.transport = cast("asyncio.Transport", _AnswerTransport(self, self.cycle))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -213,16 +212,18 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
+        assert isinstance(self._answering, RequestResponseCycle)
+        cast("_AnswerTransport", self._answering.transport).let_head_go()
         super().on_response_complete()
         if self._body_since is not None and self.cycle.response_complete and not self.transport.is_closing():
             self._linger()
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         if not self.transport.is_closing():  # uvloop raises where the connection is gone and nobody was told
             self._written_bytes += len(data)
             self.transport.write(data)
 
-    def _end_answer(self) -> None:
+    def end_answer(self) -> None:
         """An answer that says `connection: close` is complete."""
         if self._body_since is None:
             self.transport.close()
@@ -286,7 +287,7 @@ class BoundedProtocol(HttpToolsProtocol):
             b"connection: close",
             b"\r\n",
         ]
-        self._write(b"\r\n".join(lines) + content)
+        self.write(b"\r\n".join(lines) + content)
         self._linger()
 
     def _linger(self) -> None:
@@ -309,16 +310,44 @@ class OwnerProtocol(BoundedProtocol):
 
 
 class _AnswerTransport:
-    """What an answer is written to: its end is not at once that of the connection."""
+    """What an answer is written to. Its end is not at once that of the connection.
 
-    __slots__ = ("close", "is_closing", "write")
+    Its head leaves together with what follows it at once: a second system call, and a second packet that
+    wakes the client, would cost as much as all that the middleware does.
+    """
 
-    def __init__(
-        self, transport: asyncio.Transport, write: Callable[[bytes], None], end_answer: Callable[[], None]
-    ) -> None:
-        self.write = write
-        self.is_closing = transport.is_closing
-        self.close = end_answer
+    __slots__ = ("_connection", "_cycle", "_has_begun", "_head", "is_closing")
+
+    def __init__(self, connection: BoundedProtocol, cycle: RequestResponseCycle) -> None:
+        self.is_closing = connection.transport.is_closing
+        self._connection = connection
+        self._cycle = cycle
+        self._head = b""
+        self._has_begun = False
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            if len(data) > _MOST_JOINED_BYTES:
+                self._connection.write(head)
+                self._connection.write(data)
+            else:
+                self._connection.write(head + data)
+        elif self._has_begun or not self._cycle.response_started:
+            self._connection.write(data)
+        else:
+            self._has_begun = True
+            self._head = data
+            self._connection.loop.call_soon(self.let_head_go)
+
+    def let_head_go(self) -> None:
+        """Without the rest, where that is not there yet."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.let_head_go()
+        self._connection.end_answer()
 
 
 def _is_over(since: float | None, now: float, seconds: float) -> bool:

@@ -23,18 +23,29 @@ T = TypeVar("T")
 
 async def run_unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, cancelled with ClientDisconnect when the client leaves. Read the body first."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(receive))
+    asker = asyncio.current_task()
+    assert asker is not None
+    has_left = False
+
+    async def watch() -> None:
+        nonlocal has_left
+        await _disconnected(receive)
+        has_left = True
+        asker.cancel()
+
+    watching = asyncio.create_task(watch())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError:
+        # As in asyncio.timeout: whoever else cancels means more than this request.
+        if has_left and asker.cancelling() == 1:
+            raise ClientDisconnect from None
+        raise
     finally:
-        # Both are awaited to their end, so that what `work` holds is free when this returns.
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        # Not awaited: it holds nothing, and this is on the way of every request.
+        watching.cancel()
+        if has_left:
+            asker.uncancel()
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -32,26 +32,42 @@ async def hub(tmp_path: Path) -> AsyncIterator[RunningHub]:
 
 async def test_the_hub_client_asks_and_acts(hub: RunningHub) -> None:
     def act() -> None:
-        with HubClient(hub.address) as client:
-            assert [model.name for model in client.status().models] == ["alpha", "beta"]
-            assert client.model_action("alpha", "load").ok
-            assert client.status().models[0].memory is ModelState.READY
-            assert client.bulk("stop-all").total == 2
-            assert client.status().models[1].process is ProcessState.STOPPED
-            assert client.reload().unchanged == ["alpha", "beta"]
-            with pytest.raises(RemoteError, match='no model "gamma"') as caught:
-                client.model_action("gamma", "start")
-            assert (caught.value.status, caught.value.body.code) == (404, "model_not_found")
+        client = HubClient(hub.address)
+        assert [model.name for model in client.status().models] == ["alpha", "beta"]
+        assert client.model_action("alpha", "load").ok
+        assert client.status().models[0].memory is ModelState.READY
+        assert client.bulk("stop-all").total == 2
+        assert client.status().models[1].process is ProcessState.STOPPED
+        assert client.reload().unchanged == ["alpha", "beta"]
+        with pytest.raises(RemoteError, match='no model "gamma"') as caught:
+            client.model_action("gamma", "start")
+        assert (caught.value.status, caught.value.body.code) == (404, "model_not_found")
 
     await asyncio.to_thread(act)
 
 
 async def test_where_nothing_answers_the_hub_client_says_how_to_start_it(tmp_path: Path) -> None:
-    with (
-        HubClient(HubAddress(tmp_path / "run" / "hub.sock", "http://127.0.0.1:1")) as client,
-        pytest.raises(ControllerDown, match="mlxhub start"),
-    ):
+    client = HubClient(HubAddress(tmp_path / "run" / "hub.sock", "http://127.0.0.1:1"))
+    with pytest.raises(ControllerDown, match="mlxhub start"):
         client.status()
+
+
+async def test_events_that_break_off_are_not_all_there_are(tmp_path: Path) -> None:
+    event = b'data: {"id": "e", "sequence": 1, "at": 1, "kind": "controller.started", "message": "It begins."}\n\n'
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        writer.write(head + b"%x\r\n%s\r\n" % (len(event), event))
+        writer.close()
+
+    address = HubAddress(tmp_path / "hub.sock", "http://127.0.0.1:1")
+    tmp_path.chmod(0o700)
+    async with await asyncio.start_unix_server(break_off, address.socket):
+        events = HubClient(address).events(None, follow=False)
+        assert (await asyncio.to_thread(next, events)).message == "It begins."
+        with pytest.raises(ControllerDown):
+            await asyncio.to_thread(next, events)
 
 
 async def test_a_reload_that_takes_its_time_is_not_a_controller_that_is_down(hub: RunningHub) -> None:
@@ -62,10 +78,10 @@ async def test_a_reload_that_takes_its_time_is_not_a_controller_that_is_down(hub
         return ReloadOutcome()
 
     def reload() -> None:
-        with HubClient(hub.address, reload_seconds=0.2) as client:
-            with pytest.raises(StillUnderWay, match=r"reload is still under way, and goes on.*mlxhub status"):
-                client.reload()
-            assert client.answers()
+        client = HubClient(hub.address, reload_seconds=0.2)
+        with pytest.raises(StillUnderWay, match=r"reload is still under way, and goes on.*mlxhub status"):
+            client.reload()
+        assert client.answers()
 
     hub.carry_out = slow
     try:

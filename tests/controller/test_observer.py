@@ -9,11 +9,13 @@ from loguru import logger
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
+from mlxhub.core.lifecycle import ProcessState
 from mlxhub.core.limits import Holder
 from mlxhub.core.observed import AgentState
 from mlxhub.fleet.holdings import Holdings
 from mlxhub.fleet.workers import Workers
-from tests.controller.hub import ALPHA, BETA, make_test_hub
+from mlxhub.protocol.hub import HubStatus
+from tests.controller.hub import ALPHA, BETA, make_test_hub, running_hub
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
@@ -68,3 +70,37 @@ async def test_what_models_hold_is_looked_at_again_and_again_and_when_somebody_a
     await observer.look_at_all()
     assert observer.holdings.holders == (Holder("alpha", 2),)
     observing.cancel()
+
+
+class Counted(FakeLaunchd):
+    """Notes which labels it was asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def inspect(self, label: str) -> AgentState:
+        self.asked.append(label)
+        return super().inspect(label)
+
+
+async def test_a_fresh_status_asks_launchd_only_of_those_whose_worker_says_something_else(
+    tmp_path: Path,
+) -> None:
+    launchd = Counted()
+    launchd.throttle = True
+    async with running_hub(
+        tmp_path, ALPHA, BETA, stopped=("beta",), launchd=launchd, clock=lambda: 1.0
+    ) as hub:
+
+        async def processes() -> list[ProcessState]:
+            answer = await hub.client.get("/hub/status", params={"fresh": 1})
+            return [view.process for view in HubStatus.model_validate_json(answer.content).models]
+
+        await until(lambda: hub.controller.observer.has_seen_all)
+        launchd.asked.clear()
+        assert await processes() == [ProcessState.RUNNING, ProcessState.STOPPED]
+        assert launchd.asked == []
+        await hub.kill_worker("alpha")
+        assert await processes() == [ProcessState.THROTTLED, ProcessState.STOPPED]
+        assert set(launchd.asked) == {hub.label("alpha")}

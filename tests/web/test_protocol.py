@@ -19,12 +19,15 @@ H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: A
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the method and the body; `/slow` late, `/flood` with more than any buffer holds."""
+    """Answers with the method and the body; `/slow` late, `/flood` with more than any buffer holds.
+
+    Of `/head` the body comes once the client has left. `/early` is answered before its own body has come.
+    """
     if scope["type"] == "lifespan":
         while True:
             await send({"type": f"{(await receive())['type']}.complete"})
     body = scope["method"].encode() + b" "
-    while True:
+    while scope["path"] != "/early":
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body", False):
@@ -35,6 +38,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         body = b"x" * FLOOD_BYTES
     length = b"%d" % len(body)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    if scope["path"] == "/head":
+        await receive()
     await send({"type": "http.response.body", "body": body})
 
 
@@ -131,3 +136,37 @@ async def test_a_client_that_takes_nothing_is_hung_up_on_and_one_that_takes_its_
                     if came == left:
                         break
             assert (came == left) is whole
+
+
+async def test_an_answer_whose_body_is_there_comes_in_one_piece() -> None:
+    async with served() as connection:
+        for _ in range(20):
+            connection.say(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            async with asyncio.timeout(10):
+                piece = await connection.reader.read(65_536)
+            assert piece.endswith(b"\r\n\r\nGET ")
+
+
+async def test_a_head_whose_body_is_not_there_yet_does_not_wait_for_it() -> None:
+    async with served() as connection:
+        connection.say(b"GET /head HTTP/1.1\r\nhost: a\r\n\r\n")
+        async with asyncio.timeout(10):
+            head = await connection.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+
+
+async def test_an_answer_without_a_body_comes_before_the_connection_ends() -> None:
+    async with served() as connection:
+        connection.say(b"HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        async with asyncio.timeout(10):
+            answer = await connection.reader.read()
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_an_answer_without_a_body_comes_although_its_request_is_not_whole() -> None:
+    async with served() as connection:
+        connection.say(b"HEAD /early HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf")
+        async with asyncio.timeout(10):
+            answer = await connection.reader.read()
+        assert answer.startswith(b"HTTP/1.1 200")

@@ -160,3 +160,28 @@ def test_work_that_ends_gives_its_result_or_its_error() -> None:
             await run_unless_disconnected(Client().receive, fail())
 
     asyncio.run(story())
+
+
+def test_work_that_somebody_else_cancels_is_not_that_of_a_client_who_left() -> None:
+    async def story() -> None:
+        client = Client()
+        asking = asyncio.create_task(run_unless_disconnected(client.receive, asyncio.sleep(30)))
+        await asyncio.sleep(0.02)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+
+    asyncio.run(story())
+
+
+def test_who_asked_for_work_is_not_cancelled_any_more_once_the_client_has_left() -> None:
+    async def story() -> None:
+        client = Client()
+        client.leave()
+        with pytest.raises(ClientDisconnect):
+            await run_unless_disconnected(client.receive, asyncio.sleep(30))
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    asyncio.run(story())

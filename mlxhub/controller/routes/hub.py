@@ -18,16 +18,16 @@ class _Shown(BaseModel):
 
 def hub_routes(
     status: Callable[[], HubStatus],
-    look_at_all: Callable[[], Awaitable[None]],
+    ask_all: Callable[[], Awaitable[None]],
     operations: Operations,
     shut_down: Callable[[], None],
 ) -> list[Route]:
     """`shut_down` asks the controller to end; it answers what it has begun."""
 
     async def show_status(request: Request) -> Response:
-        """From the last look, a second or two old; `fresh`: look first."""
+        """From the last look, a second or two old; `fresh`: ask every worker first."""
         if _Shown.model_validate(dict(request.query_params)).fresh:
-            await look_at_all()
+            await ask_all()
         return model_response(status())
 
     async def reload(_request: Request) -> Response:
