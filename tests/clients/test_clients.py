@@ -53,7 +53,9 @@ async def test_where_nothing_answers_the_hub_client_says_how_to_start_it(tmp_pat
 
 
 async def test_events_that_break_off_are_not_all_there_are(tmp_path: Path) -> None:
-    event = b'data: {"id": "e", "sequence": 1, "at": 1, "kind": "controller.started", "message": "It begins."}\n\n'
+    event = (
+        b'data: {"id": "e", "sequence": 1, "at": 1, "kind": "controller.started", "message": "Begun."}\n\n'
+    )
 
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -62,7 +64,7 @@ async def test_events_that_break_off_are_not_all_there_are(tmp_path: Path) -> No
         writer.close()
 
     address = HubAddress(tmp_path / "hub.sock", "http://127.0.0.1:1")
-    tmp_path.chmod(0o700)
+    await asyncio.to_thread(tmp_path.chmod, 0o700)
     async with await asyncio.start_unix_server(break_off, address.socket):
         events = HubClient(address).events(None, follow=False)
         assert (await asyncio.to_thread(next, events)).message == "It begins."

@@ -19,6 +19,7 @@ from mlxhub.core.observed import AgentState
 from mlxhub.fleet.happenings import Happening
 from mlxhub.fleet.workers import Workers
 from tests.controller.hub import ALPHA, controller_settings, make_test_hub
+from tests.fakes.catalogue import FakeCatalogue
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
 from tests.fakes.worker import FakeWorker, Trusting
@@ -62,7 +63,9 @@ async def moving_hub(directory: Path) -> AsyncIterator[Moving]:
     in_use = HubInUse(hubs[0])
     launchd = Meanwhile()
     launchd.install(hubs[0].models["alpha"].label, hubs[0].models["alpha"].plist, "g1")
-    outside = Collaborators(lambda: hubs[1], launchd, lambda *_: ReloadOutcome(), lambda _: "")
+    outside = Collaborators(
+        lambda: hubs[1], launchd, lambda *_: ReloadOutcome(), lambda _: "", FakeCatalogue()
+    )
     workers = Workers(Trusting())
     happened: list[Happening] = []
     observer = Observer(in_use, outside, workers)

@@ -17,6 +17,7 @@ from mlxhub.controller.main import run_controller
 from mlxhub.files.keys import current_key
 from mlxhub.fleet.hub import Hub
 from tests.controller.hub import controller_settings, make_test_hub
+from tests.fakes.catalogue import FakeCatalogue
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
 
@@ -27,10 +28,13 @@ from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.main import run_controller
 from mlxhub.files.keys import make_keys
 from tests.controller.hub import controller_settings, make_test_hub
+from tests.fakes.catalogue import FakeCatalogue
 from tests.fakes.launchd import FakeLaunchd
 
 hub = make_test_hub(Path(sys.argv[1]))
-outside = Collaborators(lambda: hub, FakeLaunchd(), lambda hub, during: ReloadOutcome(), lambda hub: "")
+outside = Collaborators(
+    lambda: hub, FakeLaunchd(), lambda hub, during: ReloadOutcome(), lambda hub: "", FakeCatalogue()
+)
 settings = controller_settings(Path(sys.argv[1]), int(sys.argv[2]))
 make_keys(settings.keys)
 sys.exit(run_controller(settings, outside))
@@ -43,7 +47,8 @@ def run_with(directory: Path, port: int, hub: Hub) -> tuple[int, str]:
     log = directory / "controller.log"
     settings = controller_settings(directory, port, log_file=log)
     code = run_controller(
-        settings, Collaborators(lambda: hub, FakeLaunchd(), lambda *_: ReloadOutcome(), lambda _: "")
+        settings,
+        Collaborators(lambda: hub, FakeLaunchd(), lambda *_: ReloadOutcome(), lambda _: "", FakeCatalogue()),
     )
     return code, log.read_text()
 

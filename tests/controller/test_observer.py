@@ -16,6 +16,7 @@ from mlxhub.fleet.holdings import Holdings
 from mlxhub.fleet.workers import Workers
 from mlxhub.protocol.hub import HubStatus
 from tests.controller.hub import ALPHA, BETA, make_test_hub, running_hub
+from tests.fakes.catalogue import FakeCatalogue
 from tests.fakes.launchd import FakeLaunchd
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
@@ -37,7 +38,9 @@ async def test_a_look_that_breaks_leaves_its_model_silent_and_the_others_seen(tm
         for model, port in zip((ALPHA, BETA), free_ports(2), strict=True)
     ]
     hub = make_test_hub(tmp_path, *models)
-    outside = Collaborators(lambda: hub, HalfBroken(), lambda *_: ReloadOutcome(), lambda _: "")
+    outside = Collaborators(
+        lambda: hub, HalfBroken(), lambda *_: ReloadOutcome(), lambda _: "", FakeCatalogue()
+    )
     observer = Observer(HubInUse(hub), outside, Workers(Trusting()))
     logged: list[str] = []
     sink = logger.add(lambda message: logged.append(str(message)), level="ERROR")
@@ -62,6 +65,7 @@ async def test_what_models_hold_is_looked_at_again_and_again_and_when_somebody_a
         FakeLaunchd(),
         lambda *_: ReloadOutcome(),
         lambda _: "",
+        FakeCatalogue(),
         holdings=lambda: held.pop(0) if len(held) > 1 else held[0],
     )
     observer = Observer(HubInUse(hub), outside, Workers(Trusting()))
