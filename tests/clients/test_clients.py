@@ -67,7 +67,7 @@ async def test_events_that_break_off_are_not_all_there_are(tmp_path: Path) -> No
     await asyncio.to_thread(tmp_path.chmod, 0o700)
     async with await asyncio.start_unix_server(break_off, address.socket):
         events = HubClient(address).events(None, follow=False)
-        assert (await asyncio.to_thread(next, events)).message == "It begins."
+        assert (await asyncio.to_thread(next, events)).message == "Begun."
         with pytest.raises(ControllerDown):
             await asyncio.to_thread(next, events)
 
