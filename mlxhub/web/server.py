@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import errno
-import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
@@ -59,8 +58,6 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Like asyncio.run, on uvloop."""
-    # What was imported stays: to look through it took the collector 40 ms, and every stream had to wait.
-    gc.freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
