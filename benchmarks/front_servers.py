@@ -10,19 +10,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import platformdirs
 import psutil
-from quick_worker import HOST, QUICK
+from installed_hub import COMMAND_SECONDS, HOST, free_ports, installed_hub
+from quick_worker import QUICK
 
 STREAMS = "streams"
 # litellm wants one; all get it, as OpenAI's clients always send one.
 API_KEY = f"sk-{secrets.token_hex(16)}"
-COMMAND_SECONDS = 300
 _LAST_WORDS = 2000
 ROOT = Path(__file__).parents[1]
 _QUICK_WORKER = Path(__file__).with_name("quick_worker.py")
@@ -63,30 +63,19 @@ def hub() -> Iterator[tuple[Front, Front]]:
 
     The launcher of its workers is another one meanwhile: quick_worker.py gets their arguments.
     """
-    home = Path(tempfile.mkdtemp(prefix="mlxhub-bench-"))
-    controller, *ports = free_ports(3)
-    models = dict(zip((QUICK, STREAMS), ports, strict=True))
-    lines = [f"label_prefix: io.mlxhub.bench.{secrets.token_hex(3)}", f"port: {controller}", "models:"]
-    lines += [
-        f"  - {{name: {name}, model_type: echo, model_path: 'echo:', default: false, port: {port}}}"
+    models = dict(zip((QUICK, STREAMS), free_ports(2), strict=True))
+    entries = [
+        f"{{name: {name}, model_type: echo, model_path: 'echo:', default: false, port: {port}}}"
         for name, port in models.items()
     ]
-    (home / "hub.yaml").write_text("\n".join(lines) + "\n")
-    try:
-        run(home, "install")
-        launcher = home / "bin" / "mlxhub-worker"
-        installed = launcher.read_text()
+    with installed_hub(entries) as installed:
+        launcher = installed.home / "bin" / "mlxhub-worker"
+        ours = launcher.read_text()
         launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{_QUICK_WORKER}" "$@"\n')
-        run(home, "start-model", *models)
-        launcher.write_text(installed)
-        status = json.loads(run(home, "status", "--json"))
-        yield (
-            Front("direct", models),
-            Front("mlxhub", dict.fromkeys(models, controller), status["controller"]["pid"]),
-        )
-    finally:
-        run(home, "uninstall", "--purge")
-        shutil.rmtree(home, ignore_errors=True)
+        installed.run("start-model", *models)
+        launcher.write_text(ours)
+        controller = installed.status()["controller"]["pid"]
+        yield Front("direct", models), Front("mlxhub", dict.fromkeys(models, installed.port), controller)
 
 
 @contextmanager
@@ -157,23 +146,6 @@ def program(name: str) -> str:
             f"[error] {name} is not here. Debian: sudo apt-get install {name}; macOS: brew install {name}"
         )
     return found
-
-
-def run(home: Path, *arguments: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-m", "mlxhub", *arguments],
-        env=os.environ | {"MLXHUB_HOME": str(home), "MLXHUB_TESTING": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        timeout=COMMAND_SECONDS,
-    ).stdout
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as held:
-        servers = [held.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in servers]
 
 
 def _takes_connections(port: int) -> bool:

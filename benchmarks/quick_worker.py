@@ -18,6 +18,7 @@ from typing import cast
 
 import httptools
 import uvloop
+from installed_hub import HOST
 
 from mlxhub.core.config import Reading, WorkerSettings
 from mlxhub.core.keys import make_proof
@@ -26,7 +27,6 @@ from mlxhub.files.keys import current_key
 from mlxhub.protocol.worker import BatchStatus, CounterStatus, Identity, MemoryStatus, WorkerStatus
 
 QUICK = "quick"
-HOST = "127.0.0.1"
 _MESSAGE = {"role": "assistant", "content": "pong"}
 _ANSWER = {
     "id": "chatcmpl-1",

@@ -30,7 +30,8 @@ from pathlib import Path
 
 import uvloop
 from front_servers import API_KEY, Front, hub, litellm, nginx, program
-from quick_worker import HOST, QUICK
+from installed_hub import HOST
+from quick_worker import QUICK
 from stream_clients import flood, hang_up_seconds, large_body_seconds, pace
 
 CONNECTIONS = 32

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import cast
 
 from front_servers import STREAMS, Front
-from quick_worker import HOST
+from installed_hub import HOST
 
 LIMIT_SECONDS = 120
 _OK = b"HTTP/1.1 200 "

@@ -9,6 +9,7 @@ import click
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.errors import ConfigError, MlxhubError, NoSession
+from mlxhub.files.imports import collector_at_rest
 
 EXIT_FAILED = 1
 EXIT_NO_SESSION = 3
@@ -58,7 +59,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _ = _COMMANDS[cmd_name]
-        commands = importlib.import_module(f"mlxhub.cli.{module}").COMMANDS
+        with collector_at_rest():
+            commands = importlib.import_module(f"mlxhub.cli.{module}").COMMANDS
         command: click.Command = commands[cmd_name]
         return command
 

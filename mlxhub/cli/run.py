@@ -20,6 +20,7 @@ from mlxhub.core.config import LogLevel, Reading, WorkerSettings
 from mlxhub.core.paths import RunFiles, model_location
 from mlxhub.core.restarts import CONTROLLER, misunderstood_reason
 from mlxhub.errors import StateUnwritable
+from mlxhub.files.imports import collector_at_rest
 from mlxhub.files.machine import is_testing, this_machine
 from mlxhub.files.recorded_run import EXIT_PARKED, Ending, run_recorded
 from mlxhub.files.runs import NOTE_VARIABLE, keep_down
@@ -113,7 +114,8 @@ def controller(
     chosen = own_file or file
 
     def program() -> Ending:
-        from mlxhub.cli.wiring import wire_controller  # noqa: PLC0415 - nor a worker for this
+        with collector_at_rest():
+            from mlxhub.cli.wiring import wire_controller  # noqa: PLC0415 - nor a worker for this
 
         return Ending(wire_controller(chosen, host, port, log_level, log_file, generation))
 

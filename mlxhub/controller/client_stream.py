@@ -20,14 +20,19 @@ class ClientStream:
         self._scope = scope
         self._send = send
         self._keepalive_seconds = keepalive_seconds
+        self._silence: asyncio.TimerHandle | None = None
         self._filling: asyncio.Task[None] | None = None
         self.has_begun = False
 
     def fill_silence(self) -> None:
         """Until `stop_filling`, which has to come."""
-        self._filling = asyncio.create_task(self._fill())
+        # Most are answered long before, so that there is no task until then.
+        self._silence = asyncio.get_running_loop().call_later(self._keepalive_seconds, self._begin_filling)
 
     async def stop_filling(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
         filling, self._filling = self._filling, None
         if filling is not None:
             filling.cancel()
@@ -40,15 +45,17 @@ class ClientStream:
         begin = b"" if last.endswith(EVENT_END) else EVENT_END
         await self._send(body_message(begin + said, more=False))
 
+    def _begin_filling(self) -> None:
+        self._filling = asyncio.create_task(self._fill())
+
     async def _fill(self) -> None:
         said = keepalive(self._scope["path"])
+        self.has_begun = True
+        headers = [(name.encode(), value.encode()) for name, value in CONTENT_TYPE.items()]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         while True:
-            await asyncio.sleep(self._keepalive_seconds)
-            if not self.has_begun:
-                self.has_begun = True
-                headers = [(name.encode(), value.encode()) for name, value in CONTENT_TYPE.items()]
-                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._send(body_message(said, more=True))
+            await asyncio.sleep(self._keepalive_seconds)
 
 
 def body_message(body: bytes, *, more: bool) -> Message:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlxhub.core.config import RunRecords, WorkerSettings
 from mlxhub.core.paths import RunFiles
+from mlxhub.files.imports import collector_at_rest
 from mlxhub.files.recorded_run import Ending, run_recorded
 from mlxhub.logs import configure_logs
 
@@ -31,7 +32,8 @@ def run_worker(
 
     def program() -> Ending:
         _allow_open_files()
-        from mlxhub.worker.serving import serve_model  # noqa: PLC0415 - an import that fails is written down
+        with collector_at_rest():
+            from mlxhub.worker.serving import serve_model  # noqa: PLC0415 - its failure is written down
 
         return serve_model(settings, generation, files)
 

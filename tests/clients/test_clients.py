@@ -13,10 +13,11 @@ from mlxhub.clients.worker import WorkerClient
 from mlxhub.controller.collaborators import ReloadOutcome
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.errors import ControllerDown, StillUnderWay, WorkerSilent
+from mlxhub.files.state import make_private_directory
 from mlxhub.fleet.hub import Hub
 from mlxhub.launchd.carry_out import During
 from mlxhub.protocol.errors import RemoteError
-from tests.controller.hub import ALPHA, BETA, RunningHub, running_hub
+from tests.controller.hub import ALPHA, BETA, RunningHub, controller_settings, running_hub
 from tests.fakes.ports import free_ports
 from tests.fakes.waiting import until
 from tests.fakes.worker import Answer, FakeWorker, Received, Trusting
@@ -53,9 +54,7 @@ async def test_where_nothing_answers_the_hub_client_says_how_to_start_it(tmp_pat
 
 
 async def test_events_that_break_off_are_not_all_there_are(tmp_path: Path) -> None:
-    event = (
-        b'data: {"id": "e", "sequence": 1, "at": 1, "kind": "controller.started", "message": "Begun."}\n\n'
-    )
+    event = b'data: {"id": "e", "sequence": 1, "at": 1, "kind": "some", "message": "It begins."}\n\n'
 
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -63,11 +62,11 @@ async def test_events_that_break_off_are_not_all_there_are(tmp_path: Path) -> No
         writer.write(head + b"%x\r\n%s\r\n" % (len(event), event))
         writer.close()
 
-    address = HubAddress(tmp_path / "hub.sock", "http://127.0.0.1:1")
-    await asyncio.to_thread(tmp_path.chmod, 0o700)
+    address = HubAddress(controller_settings(tmp_path).socket, "http://127.0.0.1:1")
+    make_private_directory(address.socket.parent)
     async with await asyncio.start_unix_server(break_off, address.socket):
         events = HubClient(address).events(None, follow=False)
-        assert (await asyncio.to_thread(next, events)).message == "Begun."
+        assert (await asyncio.to_thread(next, events)).message == "It begins."
         with pytest.raises(ControllerDown):
             await asyncio.to_thread(next, events)
 
