@@ -93,11 +93,17 @@ class Killer:
                     assert back.back_at is not None
                     self.back_seconds[cause or death.program].append(back.back_at - back.at)
                     del waiting[place]
-                elif self._place.paths.run_files(death.program).parked.exists():
+                elif self._is_parked(death.program):
                     self._forgive(death.program)
                     deadline = time.monotonic() + BACK_SECONDS
             assert time.monotonic() < deadline, f"these do not come back: {waiting}"
             time.sleep(_LOOK_SECONDS)
+
+    def _is_parked(self, program: str) -> bool:
+        """And a person could start it again: for a model that takes a controller."""
+        if not self._place.paths.run_files(program).parked.exists():
+            return False
+        return program == CONTROLLER or self._place.serving_pid(CONTROLLER) is not None
 
     def _forgive(self, program: str) -> None:
         """It was due, and a person starts it again."""
