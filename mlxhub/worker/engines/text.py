@@ -14,6 +14,7 @@ from loguru import logger
 from mlxhub.core.config import ReasoningParser, ToolCallParser
 from mlxhub.core.memory import MemoryNeed, Use
 from mlxhub.errors import MlxhubError, NotLoaded
+from mlxhub.files.imports import collector_at_rest
 from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
 from mlxhub.registry.template_renderer import TemplateRenderer
 from mlxhub.worker.engines.checkpoint import (
@@ -125,7 +126,7 @@ class TextEngine:
         # A child tries the chat template while they are imported: each takes a while.
         with ThreadPoolExecutor(1, "check") as checks:
             finding = checks.submit(self._find)
-            with kept_open_files():
+            with kept_open_files(), collector_at_rest():
                 from mlxhub.worker.engines.mlx_lm_adapter import memory_bytes  # noqa: PLC0415 - as said above
                 from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: F401, PLC0415 - likewise
             self._memory_bytes = memory_bytes
