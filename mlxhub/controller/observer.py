@@ -86,22 +86,22 @@ class Observer:
         await asyncio.gather(self.count(), *(self.look(name) for name in self._hub.value.models))
 
     async def ask_all(self) -> None:
-        """Every worker, now; launchd as `run` does, only where that leaves something open.
-
-        To ask launchd too takes a process for each model: seconds where there are many.
-        """
-        models = tuple(self._hub.value.models.values())
-        await asyncio.gather(self.count(), *(self._look(model, fresh=False) for model in models))
+        """As `ask`. To ask launchd too takes a process for each model: seconds where there are many."""
+        await asyncio.gather(self.count(), *(self.ask(name) for name in self._hub.value.models))
 
     async def look(self, name: str) -> None:
         """A look that begins after this call, for whoever has just changed something.
 
         Of the model as it is in use then: a reload may move it meanwhile.
         """
-        looked_at = None
-        while (model := self._hub.value.models.get(name)) is not None and model is not looked_at:
-            await self._look(model, fresh=True)
-            looked_at = model
+        await self._look_as_in_use(name, fresh=True)
+
+    async def ask(self, name: str) -> None:
+        """The same at its worker, and at launchd as `run` does, only where that leaves something open.
+
+        For whoever has changed what is in memory, of which launchd knows nothing.
+        """
+        await self._look_as_in_use(name, fresh=False)
 
     async def look_at_first(self, name: str) -> None:
         """Unless it was looked at before; once for all who want that."""
@@ -117,6 +117,12 @@ class Observer:
         """What models hold together."""
         async with self._counting:
             self.holdings = await asyncio.to_thread(self._outside.holdings)
+
+    async def _look_as_in_use(self, name: str, *, fresh: bool) -> None:
+        looked_at = None
+        while (model := self._hub.value.models.get(name)) is not None and model is not looked_at:
+            await self._look(model, fresh=fresh)
+            looked_at = model
 
     async def _look(self, model: HubModel, *, fresh: bool) -> None:
         async with self._looking[model.name]:

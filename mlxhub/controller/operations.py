@@ -116,7 +116,7 @@ class Operations:
             await self._workers.of(self._hub.value.named(name)).unload(if_idle=True)
             logger.info('Model "{}" left memory to make room for another.', name)
         finally:
-            await self._observer.look(name)
+            await self._observer.ask(name)
 
     def was_taken_away(self, name: str) -> bool:
         """Whether a repair booted it out and could not load it again, and nobody stopped it since."""
@@ -233,16 +233,16 @@ class Operations:
         try:
             await self._workers.of(self._hub.value.named(name)).load()
         finally:
-            await self._observer.look(name)
+            await self._observer.ask(name)
 
     async def _unload(self, name: str) -> str:
-        await self._observer.look(name)
+        await self._observer.ask(name)
         if not self._observer.is_serving(name):
             return f'Model "{name}" is not running, so nothing of it is in memory.'
         try:
             await self._workers.of(self._hub.value.named(name)).unload()
         finally:
-            await self._observer.look(name)
+            await self._observer.ask(name)
         return f'Model "{name}" is out of memory.'
 
 

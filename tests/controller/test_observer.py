@@ -9,7 +9,7 @@ from loguru import logger
 from mlxhub.controller.collaborators import Collaborators, ReloadOutcome
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
-from mlxhub.core.lifecycle import ProcessState
+from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.core.limits import Holder
 from mlxhub.core.observed import AgentState
 from mlxhub.fleet.holdings import Holdings
@@ -108,3 +108,15 @@ async def test_a_fresh_status_asks_launchd_only_of_those_whose_worker_says_somet
         await hub.kill_worker("alpha")
         assert await processes() == [ProcessState.THROTTLED, ProcessState.STOPPED]
         assert set(launchd.asked) == {hub.label("alpha")}
+
+
+async def test_launchd_is_not_asked_about_what_only_changes_memory(tmp_path: Path) -> None:
+    launchd = Counted()
+    async with running_hub(tmp_path, ALPHA, launchd=launchd, clock=lambda: 1.0) as hub:
+        await until(lambda: hub.controller.observer.has_seen_all)
+        launchd.asked.clear()
+        assert (await hub.chat("alpha")).status_code == 200
+        assert (await hub.view("alpha")).memory is ModelState.READY
+        assert (await hub.post("/hub/models/alpha/unload")).status_code == 200
+        assert (await hub.view("alpha")).memory is ModelState.UNLOADED
+        assert launchd.asked == []
