@@ -1,9 +1,12 @@
 """`mlxhub watch`: the hub as it is, live."""
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import click
 from rich.console import Console, Group
@@ -38,7 +41,8 @@ def watch(file: Path | None) -> None:
 def _watch(address: HubAddress, show: Callable[[Group], None]) -> None:
     last: HubStatus | None = None
     seen_at = time.monotonic()
-    while True:
+    interrupted = _interruption()
+    while not interrupted.is_set():
         gone = ""
         try:
             last = HubClient(address).status(fresh=False)
@@ -47,7 +51,19 @@ def _watch(address: HubAddress, show: Callable[[Group], None]) -> None:
             gone = f"{error} What is shown was so {duration(time.monotonic() - seen_at)} ago."
         if last is not None:
             show(_shown(last, address.url, gone))
-        time.sleep(_EVERY_SECONDS)
+        interrupted.wait(_EVERY_SECONDS)
+
+
+def _interruption() -> threading.Event:
+    """Of ctrl-c, which ends everything at once as ever; but where it meets a finalizer, Python drops it."""
+    interrupted = threading.Event()
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    return interrupted
 
 
 def _shown(seen: HubStatus, url: str, gone: str) -> Group:

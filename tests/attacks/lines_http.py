@@ -285,7 +285,7 @@ LINES = (
     ),
     Line(
         "A30 a thousand ranges",
-        _get("Range: bytes=" + "0-," * 1000, path="/hub/hub.js"),
+        _get("Range: bytes=" + "0-," * 1000, path="/hub/assets/main.js"),
         200,
         programs=(Program.CONTROLLER,),
     ),

@@ -60,7 +60,8 @@ def load(document: dict[str, Any]) -> Any:
 
 def towards_the_model(_context: object, body: Any) -> Any:
     """What is random names no model, or is answered at length; and some faults no document can rule out."""
-    if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+    is_for_a_model = isinstance(body, dict) and any(key in body for key in ("messages", "prompt", "input"))
+    if not is_for_a_model or not isinstance(body.get("model"), str):
         return body
     changed = {name: whole(value) for name, value in body.items()}
     if len(body["model"]) < 8:
