@@ -63,19 +63,18 @@ def hub() -> Iterator[tuple[Front, Front]]:
 
     The launcher of its workers is another one meanwhile: quick_worker.py gets their arguments.
     """
-    models = dict(zip((QUICK, STREAMS), free_ports(2), strict=True))
-    entries = [
-        f"{{name: {name}, model_type: echo, model_path: 'echo:', default: false, port: {port}}}"
-        for name, port in models.items()
-    ]
-    with installed_hub(entries) as installed:
+    models = (QUICK, STREAMS)
+    with installed_hub(models, "model_type: echo, model_path: 'echo:', default: false") as installed:
         launcher = installed.home / "bin" / "mlxhub-worker"
         ours = launcher.read_text()
         launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{_QUICK_WORKER}" "$@"\n')
         installed.run("start-model", *models)
         launcher.write_text(ours)
         controller = installed.status()["controller"]["pid"]
-        yield Front("direct", models), Front("mlxhub", dict.fromkeys(models, installed.port), controller)
+        yield (
+            Front("direct", installed.ports),
+            Front("mlxhub", dict.fromkeys(models, installed.port), controller),
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,14 @@ COMMAND_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class InstalledHub:
-    """On a Mac its agents live beside the user's own, under a label prefix of their own."""
+    """On a Mac its agents live beside the user's own, under a label prefix of their own.
+
+    `ports` of the models, by name; none of them one that another hub would assign.
+    """
 
     home: Path
     port: int
+    ports: dict[str, int]
 
     def run(self, *arguments: str) -> str:
         return subprocess.run(
@@ -40,12 +44,15 @@ class InstalledHub:
 
 
 @contextmanager
-def installed_hub(models: Sequence[str], *more: str) -> Iterator[InstalledHub]:
-    """`models` and `more` as lines of hub.yaml."""
+def installed_hub(names: Iterable[str], model: str, *more: str) -> Iterator[InstalledHub]:
+    """`model`: what hub.yaml says of each of them. `more`: lines of hub.yaml."""
     home = Path(tempfile.mkdtemp(prefix="mlxhub-bench-"))
-    hub = InstalledHub(home, free_ports(1)[0])
-    lines = [f"label_prefix: io.mlxhub.bench.{secrets.token_hex(3)}", f"port: {hub.port}", *more, "models:"]
-    (home / "hub.yaml").write_text("\n".join([*lines, *(f"  - {model}" for model in models)]) + "\n")
+    names = list(names)
+    port, *ports = free_ports(len(names) + 1)
+    hub = InstalledHub(home, port, dict(zip(names, ports, strict=True)))
+    lines = [f"label_prefix: io.mlxhub.bench.{secrets.token_hex(3)}", f"port: {port}", *more, "models:"]
+    lines += [f"  - {{name: {name}, port: {own}, {model}}}" for name, own in hub.ports.items()]
+    (home / "hub.yaml").write_text("\n".join(lines) + "\n")
     try:
         hub.run("install")
         yield hub

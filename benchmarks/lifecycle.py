@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _resting() -> Iterator[Row]:
-    with installed_hub([f"{{name: a, {DEMO}}}"]) as hub:
+    with installed_hub("a", DEMO) as hub:
         time.sleep(SETTLE_SECONDS)
         status = hub.status()
         controller, worker = (
@@ -95,8 +95,8 @@ def _resting() -> Iterator[Row]:
 
 def _swaps(what: str, model: str, runs: int) -> Iterator[Row]:
     """Both processes run and have loaded before, so that what is compared is the way of the weights."""
-    entries = [f"{{name: {name}, group: one, {model}}}" for name in "ab"]
-    with installed_hub(entries, "groups: [{name: one, max_loaded: 1, idle_unload_trigger_min: 0}]") as hub:
+    group = "groups: [{name: one, max_loaded: 1, idle_unload_trigger_min: 0}]"
+    with installed_hub("ab", f"group: one, {model}", group) as hub:
         for name in "ab":
             _first_token_seconds(hub, name)
         alone, swapped = [], []
@@ -111,10 +111,9 @@ def _swaps(what: str, model: str, runs: int) -> Iterator[Row]:
 
 def _kills(runs: int) -> Iterator[Row]:
     """Of a fresh hub each time: what dies five times in ten minutes stays down."""
-    models = [f"{{name: m{number}, {DEMO}}}" for number in range(ADOPTED)]
     adopted, served, loads = [], [], []
     for _ in range(runs):
-        with installed_hub(models) as hub:
+        with installed_hub((f"m{number}" for number in range(ADOPTED)), DEMO) as hub:
             status = hub.status()
             pids = {model["name"]: model["pid"] for model in status["models"]}
             _outlive_the_throttle(status["controller"]["pid"], *pids.values())
