@@ -37,6 +37,7 @@ async def test_the_first_question_begins_a_look_and_a_disk_that_hangs_holds_up_n
         hub.catalogue.may_look.clear()
         view = await seen(hub)
         assert (view["models"], view["scanning"], view["scanned_at"]) == ([], True, None)
+        await until(lambda: hub.catalogue.looks == 1)
         await seen(hub)
         assert hub.catalogue.looks == 1, "one look at a time"
         hub.catalogue.may_look.set()
