@@ -127,7 +127,7 @@ def make_controller(
             *hub_routes(status, observer.ask_all, operations, shut_down),
             *operation_routes(operations, operation_log),
             *event_routes(events),
-            *model_detail_routes(in_use, history),
+            *model_detail_routes(in_use, history, lambda: events.is_closed),
             *discovered_routes(discoveries, collaborators.catalogue),
             *unlocking_routes(sessions),
             *health_routes(lambda: observer.has_seen_all),

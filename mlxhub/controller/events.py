@@ -58,6 +58,10 @@ class EventLog:
         self._closed = True
         self._wake()
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     async def events(self, after: str | None, *, follow: bool) -> AsyncGenerator[HubEvent, None]:
         """Those after the one with this id, else all that are kept; with `follow` also those to come."""
         known = self._sequence_of(after)

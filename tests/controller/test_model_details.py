@@ -1,5 +1,6 @@
 """A model's log and its last hour, for whoever looks closer."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -56,6 +57,9 @@ async def test_a_log_is_followed_by_whole_lines(tmp_path: Path) -> None:
                 file.flush()
                 file.write("o\n<b>three</b>\n")
             assert await next_lines() == ["two", "<b>three</b>"]
+            hub.controller.begin_drain()
+            async with asyncio.timeout(5):
+                assert [line async for line in events if line.startswith("data: ")] == []
 
 
 def facts(worker: FakeWorker, tokens: int, *, silent: bool = False) -> ModelFacts:

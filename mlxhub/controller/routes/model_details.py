@@ -1,7 +1,7 @@
 """One model, closer: its log as it grows, and the last hour."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
@@ -27,11 +27,13 @@ class _Wanted(BaseModel):
     follow: bool = False
 
 
-def model_detail_routes(hub: HubInUse, history: History) -> list[Route]:
+def model_detail_routes(hub: HubInUse, history: History, is_ending: Callable[[], bool]) -> list[Route]:
+    """`is_ending`: whoever follows a log is let go then, so that nobody waits for that."""
+
     async def show_log(request: Request) -> Response:
         wanted = _Wanted.model_validate(dict(request.query_params))
         model = hub.value.named(request.path_params["name"])
-        return EventStream(_lines(LogReader(model.log), wanted))
+        return EventStream(_lines(LogReader(model.log), wanted, is_ending))
 
     async def show_history(request: Request) -> Response:
         return model_response(history.of(hub.value.named(request.path_params["name"]).name))
@@ -42,7 +44,9 @@ def model_detail_routes(hub: HubInUse, history: History) -> list[Route]:
     ]
 
 
-async def _lines(reader: LogReader, wanted: _Wanted) -> AsyncGenerator[bytes, None]:
+async def _lines(
+    reader: LogReader, wanted: _Wanted, is_ending: Callable[[], bool]
+) -> AsyncGenerator[bytes, None]:
     """Whole lines, as they stand there: none is cut in two between events."""
     rest = b""
     try:
@@ -51,7 +55,7 @@ async def _lines(reader: LogReader, wanted: _Wanted) -> AsyncGenerator[bytes, No
             *whole, rest = (rest + said).split(b"\n")
             if whole:
                 yield data_event(_said(whole))
-            if not wanted.follow:
+            if not wanted.follow or is_ending():
                 if rest:
                     yield data_event(_said([rest]))
                 return
