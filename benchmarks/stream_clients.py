@@ -81,7 +81,7 @@ async def pace(front: Front, streams: int, tokens: int) -> tuple[int, float]:
         connecting = [
             tasks.create_task(
                 loop.create_connection(
-                    lambda: _Client(_request(front, tokens=tokens, every=1.0, first=random.random())),  # noqa: S311
+                    lambda: _Client(_request(front, tokens=tokens, every=1.0, first=random.random())),  # noqa: S311 - no secret
                     HOST,
                     front.ports[STREAMS],
                 )
@@ -115,7 +115,7 @@ async def hang_up_seconds(front: Front, workers: Front, times: int, *, after_fir
                 await asyncio.sleep(0.01)
             left = time.monotonic()
             client.transport.close()
-            while len(seen := (await _seen(workers))["left_at"]) == len(before["left_at"]):  # noqa: ASYNC110
+            while len(seen := (await _seen(workers))["left_at"]) == len(before["left_at"]):  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.002)
         took.append(seen[-1] - left)
     return statistics.median(took)

@@ -45,7 +45,7 @@ def _status(local: LocalHub, launchd: Launchd) -> HubStatus:
         return answer
     # Most of the command's imports are for this.
     with collector_at_rest():
-        from mlxhub.cli.found_status import find_status  # noqa: PLC0415
+        from mlxhub.cli.found_status import find_status  # noqa: PLC0415 - as said above
     return find_status(local, launchd)
 
 

@@ -99,7 +99,7 @@ def test_a_process_that_is_killed_is_seen_to_die_and_to_come_back(page: Page, fa
 def test_after_a_kill_of_the_controller_the_page_is_locked_and_can_be_unlocked_again(
     page: Page, facts: HubFacts
 ) -> None:
-    """Another controller is there, and knows nothing of this session."""
+    """Another controller is there, which never unlocked it."""
     opened(page, "demo")
     os.kill(facts.controller_pid, signal.SIGKILL)
     expect_locked(page)
