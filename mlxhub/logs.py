@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from mlxhub.core.log_entry import as_entry, one_line
+from mlxhub.core.log_entry import as_entry
+from mlxhub.core.plain_text import one_line
 from mlxhub.files.log_files import LogFile, keep_log_space
 from mlxhub.files.state import make_private_directory
 

@@ -1,28 +1,70 @@
 """Ask a model and print its answer as it comes."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import click
 
 from mlxhub import demo
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub
-from mlxhub.clients.chat import ChatMessage, ChatTarget, chat_stream
+from mlxhub.clients.chat import ChatMessage, ChatTarget, Said, Thought, chat_stream
 from mlxhub.core.access import base_url
+from mlxhub.core.conversation import Conversation
+from mlxhub.core.plain_text import harmless
 from mlxhub.files.owner_socket import check_private
 from mlxhub.fleet.hub import HubModel
 
 
-def print_answer(target: ChatTarget, model: str, messages: Sequence[ChatMessage]) -> str:
-    """The whole answer, after it has been printed piece by piece."""
-    pieces = []
+def print_answer(target: ChatTarget, model: str, messages: Sequence[ChatMessage]) -> None:
+    """Piece by piece, as it comes."""
+    for _ in printed_answer(target, model, messages):
+        pass
+
+
+def printed_answer(target: ChatTarget, model: str, messages: Sequence[ChatMessage]) -> Iterator[str]:
+    """Its pieces, each printed before. What a model thinks first is for people only, and no part of it."""
     # An argument that was not UTF-8 carries its bytes as lone surrogates, which no JSON can.
     clean = [message | {"content": _clean(message["content"])} for message in messages]
-    for piece in chat_stream(target, model, clean):
-        click.echo(piece, nl=False)
-        pieces.append(piece)
-    click.echo()
-    return "".join(pieces)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    thinks = False
+    with _waiting(model, is_shown=is_terminal and sys.stderr.isatty()) as stop_waiting:
+        try:
+            for piece in chat_stream(target, model, clean):
+                stop_waiting()
+                match piece:
+                    case Thought(text) if is_terminal:
+                        click.secho(harmless(text), nl=False, dim=True)
+                        thinks = True
+                    case Said(text):
+                        click.echo("\n\n" if thinks else "", nl=False)
+                        click.echo(harmless(text) if is_terminal else text, nl=False)
+                        thinks = False
+                        yield text
+        finally:
+            stop_waiting()
+            click.echo()
+
+
+@contextmanager
+def _waiting(model: str, *, is_shown: bool) -> Iterator[Callable[[], None]]:
+    """Something moves on the terminal until the function is called: a model that is loaded takes a while."""
+    if not is_shown:
+        yield lambda: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - a pipe needs none of it
+
+    spinner = Console(stderr=True).status(f"[dim]{model} …[/]", spinner="dots")
+    spinner.start()
+    try:
+        yield spinner.stop
+    finally:
+        spinner.stop()
+
+
+def as_messages(conversation: Conversation, question: str) -> list[ChatMessage]:
+    return [{"role": role, "content": content} for role, content in conversation.messages(question)]
 
 
 def ask_demo(local: LocalHub, prompt: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import config_in_force, find_machine, launchd_of
 from mlxhub.cli.tables import duration
@@ -36,7 +37,7 @@ class _Record:
 
 
 @click.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=complete_model)
 @click.option(
     "-n", "--last", default=_SHOWN, show_default=True, type=click.IntRange(1), help="So many of each process."
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash, toned
 from mlxhub.cli.local_hub import find_machine
 from mlxhub.cli.nobody_reads import until_nobody_reads
@@ -34,7 +35,7 @@ _TONES = {
 
 
 @click.command()
-@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.argument("models", metavar="[MODEL]...", nargs=-1, shell_complete=complete_model)
 @click.option("-f", "--follow", is_flag=True, help="Go on as they come, until ctrl-c.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, an event a line.")
 @click.pass_obj

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import config_in_force, find_machine
 from mlxhub.cli.nobody_reads import until_nobody_reads
@@ -18,7 +19,7 @@ _LOOK_EVERY_MS = 300
 
 
 @click.command()
-@click.argument("model", default="controller")
+@click.argument("model", default="controller", shell_complete=complete_model)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines come, until ctrl-c.")
 @click.option(
     "-n",

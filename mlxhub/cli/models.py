@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from mlxhub.cli.completion import complete_model
 from mlxhub.cli.local_hub import find_machine
 from mlxhub.cli.results import show_results
 from mlxhub.cli.running import reach_controller
@@ -35,7 +36,7 @@ def act_on_models(file: Path | None, names: tuple[str, ...], action: ModelAction
 
 def _command(action: ModelAction, line: str) -> click.Command:
     @click.command(f"{action}-model", help=line)
-    @click.argument("names", metavar="NAME...", nargs=-1, required=True)
+    @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_model)
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @click.pass_obj
     def command(file: Path | None, names: tuple[str, ...], as_json: bool) -> None:

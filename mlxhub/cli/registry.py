@@ -4,19 +4,28 @@ from pathlib import Path
 
 import click
 import psutil
-from rich.table import Table
 
+from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import find_machine
-from mlxhub.cli.tables import print_table
+from mlxhub.cli.sheet import Column, Sheet, print_sheet
 from mlxhub.core.limits import make_limits
 from mlxhub.errors import size_text
 from mlxhub.files.hub_yaml import read_hub_yaml
 from mlxhub.fleet.catalogue import disable_model, discovered_models, enable_model, parameters_text
 from mlxhub.protocol.registry import DiscoveredModel
 
-_COLUMNS = ("MODEL", "FAMILY", "SIZE", "BITS", "CONTEXT", "ON DISK", "MEMORY", "TIER", "IN HUB.YAML AS")
-_RIGHT = ("SIZE", "CONTEXT", "ON DISK", "MEMORY")
+_COLUMNS = (
+    Column("MODEL"),
+    Column("FAMILY", spared=4),
+    Column("SIZE", right=True, spared=2),
+    Column("BITS", spared=5),
+    Column("CONTEXT", right=True, spared=3),
+    Column("ON DISK", right=True, spared=6),
+    Column("MEMORY", right=True),
+    Column("TIER", spared=7),
+    Column("IN HUB.YAML AS", spared=1),
+)
 
 
 @click.group("models")
@@ -37,7 +46,7 @@ def discover(file: Path | None, as_json: bool) -> None:
         click.echo(found.model_dump_json(indent=2))
         return
     if found.models:
-        print_table(_table(found.models))
+        print_sheet(_sheet(found.models))
     else:
         flash(Tone.INFO, "There are none. Download one, for example: hf download mlx-community/Qwen3-4B-4bit")
     for model in found.models:
@@ -61,7 +70,7 @@ def enable(file: Path | None, model: str, name: str | None) -> None:
 
 
 @models.command("disable")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_model)
 @click.pass_obj
 def disable(file: Path | None, name: str) -> None:
     """Make the entry of a model in hub.yaml a comment."""
@@ -69,22 +78,24 @@ def disable(file: Path | None, name: str) -> None:
     flash(Tone.OK, f'Model "{name}" is a comment in hub.yaml now. Stop it with: mlxhub apply')
 
 
-def _table(found: list[DiscoveredModel]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in _COLUMNS:
-        table.add_column(column, no_wrap=True, justify="right" if column in _RIGHT else "left")
-    for model in found:
-        known = [
-            model.family or "-",
-            "-" if model.parameters is None else parameters_text(model.parameters),
-            model.quantisation or "-",
-            "-" if model.context_length is None else str(model.context_length),
-            size_text(model.size_bytes) if model.size_bytes else "-",
-            "-" if model.needed_bytes is None else size_text(model.needed_bytes),
-            model.tier or "-",
-        ]
-        table.add_row(model.model_path, *known, ", ".join(model.models) or "-")
-    return table
+def _sheet(found: list[DiscoveredModel]) -> Sheet:
+    return Sheet(
+        _COLUMNS,
+        [
+            (
+                model.model_path,
+                model.family or "-",
+                "-" if model.parameters is None else parameters_text(model.parameters),
+                model.quantisation or "-",
+                "-" if model.context_length is None else str(model.context_length),
+                size_text(model.size_bytes) if model.size_bytes else "-",
+                "-" if model.needed_bytes is None else size_text(model.needed_bytes),
+                model.tier or "-",
+                ", ".join(model.models) or "-",
+            )
+            for model in found
+        ],
+    )
 
 
 COMMANDS = {"models": models}

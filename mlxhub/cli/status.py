@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 import psutil
 
+from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import LocalHub, find_machine, launchd_of, open_hub_in_force
-from mlxhub.cli.tables import limits_lines, models_table, print_table
+from mlxhub.cli.sheet import print_sheet
+from mlxhub.cli.tables import limits_lines, models_sheet
 from mlxhub.clients.hub import HubClient
 from mlxhub.core.lifecycle import ProcessState
 from mlxhub.errors import ControllerDown
@@ -20,7 +22,7 @@ from mlxhub.protocol.hub import ControllerView, HubStatus
 
 
 @click.command()
-@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@click.argument("models", metavar="[MODEL]...", nargs=-1, shell_complete=complete_model)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def status(file: Path | None, models: tuple[str, ...], as_json: bool) -> None:
@@ -79,7 +81,7 @@ def _show(seen: HubStatus, url: str) -> None:
     pid = f", pid {controller.pid}" if controller.pid else ""
     click.echo(f"controller  {controller.process}  {url}{pid}")
     if seen.models:
-        print_table(models_table(seen.models))
+        print_sheet(models_sheet(seen.models))
     for line in limits_lines(seen):
         click.echo(line)
     for warning in seen.warnings:

@@ -1,52 +1,52 @@
-"""Tables for people: aligned, coloured only on a terminal, never cut where the output goes to a file."""
+"""A hub's models and limits, as people read them."""
 
-import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from mlxhub.cli.sheet import Column, Sheet
 from mlxhub.core.lifecycle import ModelState, ProcessState
 from mlxhub.errors import size_text
 from mlxhub.protocol.hub import HubStatus, ModelView
 
-_FILE_WIDTH = 200
+_COLUMNS = (
+    Column("MODEL"),
+    Column("PROCESS"),
+    Column("MEMORY"),
+    Column("PORT", right=True),
+    Column("PID", right=True, spared=2),
+    Column("UPTIME", spared=4),
+    Column("RAM", right=True, spared=1),
+    Column("LAST EXIT", spared=3),
+    Column("UNLOADS IN", spared=5),
+)
 _PROCESS_STYLES = {
     ProcessState.RUNNING: "green",
     ProcessState.FAILED: "red",
     ProcessState.THROTTLED: "red",
     ProcessState.UNKNOWN: "yellow",
 }
+_MEMORY_STYLES = {ModelState.READY: "green"}
 
 
-def models_table(models: Sequence[ModelView]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("MODEL", "PROCESS", "MEMORY", "PORT", "PID", "UPTIME", "RAM", "LAST EXIT", "UNLOADS IN"):
-        table.add_column(
-            column, no_wrap=True, justify="right" if column in ("PORT", "PID", "RAM") else "left"
-        )
+def models_sheet(models: Sequence[ModelView]) -> Sheet:
     now = time.time()
-    for view in models:
-        style = _PROCESS_STYLES.get(view.process, "")
-        table.add_row(
-            view.name,
-            f"[{style}]{view.process}[/]" if style else view.process,
-            "-" if view.memory is None else _memory(view.memory),
-            str(view.port),
-            "-" if view.pid is None else str(view.pid),
-            "-" if view.started_at is None else duration(now - view.started_at),
-            "-" if view.memory_bytes is None else size_text(view.memory_bytes),
-            view.last_exit or "-",
-            "-" if view.unload_at is None else duration(view.unload_at - now),
-        )
-    return table
+    return Sheet(_COLUMNS, [_cells(view, now) for view in models])
 
 
-def print_table(table: Table) -> None:
-    """As wide as the terminal, or as it needs to be."""
-    width = None if sys.stdout is not None and sys.stdout.isatty() else _FILE_WIDTH
-    Console(width=width, highlight=False).print(table)
+def _cells(view: ModelView, now: float) -> Sequence[str | Text]:
+    return (
+        view.name,
+        Text(view.process, _PROCESS_STYLES.get(view.process, "")),
+        "-" if view.memory is None else Text(view.memory, _MEMORY_STYLES.get(view.memory, "")),
+        str(view.port),
+        "-" if view.pid is None else str(view.pid),
+        "-" if view.started_at is None else duration(now - view.started_at),
+        "-" if view.memory_bytes is None else size_text(view.memory_bytes),
+        view.last_exit or "-",
+        "-" if view.unload_at is None else duration(view.unload_at - now),
+    )
 
 
 def limits_lines(seen: HubStatus) -> list[str]:
@@ -72,7 +72,3 @@ def duration(seconds: float) -> str:
     parts = [(whole // 86_400, "d"), (whole // 3_600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
     first = next((index for index, (value, _) in enumerate(parts) if value), 3)
     return " ".join(f"{value}{unit}" for value, unit in parts[first : first + 2] if value) or "0s"
-
-
-def _memory(state: ModelState) -> str:
-    return f"[green]{state}[/]" if state is ModelState.READY else str(state)

@@ -16,7 +16,7 @@ from rich.text import Text
 from mlxhub.cli.local_hub import find_machine
 from mlxhub.cli.nobody_reads import until_nobody_reads
 from mlxhub.cli.running import reach_controller
-from mlxhub.cli.tables import duration, limits_lines, models_table
+from mlxhub.cli.tables import duration, limits_lines, models_sheet
 from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.errors import ControllerDown, MlxhubError
 from mlxhub.files.hub_yaml import read_hub_yaml
@@ -71,7 +71,7 @@ def _shown(seen: HubStatus, url: str, gone: str) -> Group:
     faults = [f"{view.name}: {view.error}" for view in seen.models if view.error]
     return Group(
         Text(controller if not gone else "controller  gone", style="" if not gone else "yellow"),
-        models_table(seen.models),
+        models_sheet(seen.models),
         *map(Text, limits_lines(seen)),
         *(Text(warning, style="yellow") for warning in (*seen.warnings, *([gone] if gone else []))),
         *(Text(fault, style="red") for fault in faults),

@@ -31,8 +31,29 @@ class ChatTarget:
     socket: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What a model says before its answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """How many tokens the prompt and the answer had."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
 class _Delta(msgspec.Struct):
     content: str | None = None
+    reasoning_content: str | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -45,8 +66,14 @@ class _Error(msgspec.Struct):
     code: str | None = None
 
 
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
+    usage: _Usage | None = None
     error: _Error | None = None
 
 
@@ -55,9 +82,14 @@ _CHUNKS = msgspec.json.Decoder(_Chunk)
 
 def chat_stream(
     target: ChatTarget, model: str, messages: Sequence[ChatMessage], *, max_tokens: int | None = None
-) -> Iterator[str]:
-    """Raises WorkerSilent or RemoteError, each of one line."""
-    body: dict[str, object] = {"model": model, "messages": list(messages), "stream": True}
+) -> Iterator[Said | Thought | Used]:
+    """At its end what was used. Raises WorkerSilent or RemoteError, each of one line."""
+    body: dict[str, object] = {
+        "model": model,
+        "messages": list(messages),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
     if max_tokens is not None:
         body["max_tokens"] = max_tokens
     base_url = target.base_url.rstrip("/")
@@ -80,8 +112,8 @@ def chat_stream(
         raise WorkerSilent(model, f"{base_url}: {str(error) or type(error).__name__}") from error
 
 
-def _pieces(lines: Iterator[str]) -> Iterator[str]:
-    """The text of server-sent events up to [DONE]; comments and empty deltas are passed over."""
+def _pieces(lines: Iterator[str]) -> Iterator[Said | Thought | Used]:
+    """What stands in server-sent events up to [DONE]; comments and empty deltas are passed over."""
     for line in lines:
         data = line.removeprefix("data:").strip()
         if data == line or not data:
@@ -97,8 +129,12 @@ def _pieces(lines: Iterator[str]) -> Iterator[str]:
                 502, ErrorBody(message=chunk.error.message, type=chunk.error.type, code=chunk.error.code)
             )
         for choice in chunk.choices:
+            if choice.delta.reasoning_content:
+                yield Thought(choice.delta.reasoning_content)
             if choice.delta.content:
-                yield choice.delta.content
+                yield Said(choice.delta.content)
+        if chunk.usage is not None:
+            yield Used(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
     raise _broken("The answer broke off before its end.")
 
 

@@ -1,4 +1,4 @@
-"""Changes of hub.yaml's text that leave every other line as it is: comments and order are a person's."""
+"""Changes of `models:` in YAML that leave every other line as it is: comments and order are a person's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,11 +56,15 @@ def without_model(text: str, name: str) -> str:
     if entry is None:
         raise KeyError(name)
     changed = _without(text, models, entry)
+    _require_only_gone(text, changed, name)
+    return changed
+
+
+def _require_only_gone(text: str, changed: str, name: str) -> None:
     before, after = _said(text), _said(changed)
     wanted = [model for model in before.pop("models") if model.get("name") != name]
     if (after.pop("models", None) or []) != wanted or after != before:
         raise NotEditable("its models are written in a way that only a person can take apart")
-    return changed
 
 
 def _without(text: str, models: yaml.SequenceNode, entry: yaml.Node) -> str:
@@ -71,6 +75,22 @@ def _without(text: str, models: yaml.SequenceNode, entry: yaml.Node) -> str:
         f"{line[:column]}{_OFF}{line[column:]}" if line.strip() else line for line in lines[first : last + 1]
     ]
     return "".join([*lines[:first], *off, *lines[last + 1 :]])
+
+
+def without_lines_of(text: str, name: str) -> str:
+    """Its entry is gone, with the comment right above it. Raises NotEditable."""
+    models = _models(text)
+    if models is None or models.flow_style:
+        raise NotEditable("models: does not stand in lines of its own, one model after each dash")
+    entry = next((each for each in models.value if _value_of(each, "name") == name), None)
+    if entry is None:
+        return text
+    lines = text.splitlines(keepends=True)
+    first = entry.start_mark.line
+    begin = first - 1 if first and lines[first - 1].lstrip().startswith(_OFF) else first
+    changed = "".join([*lines[:begin], *lines[_last_line(entry) + 1 :]])
+    _require_only_gone(text, changed, name)
+    return changed
 
 
 def with_model_again(text: str, name: str) -> str | None:

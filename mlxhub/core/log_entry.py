@@ -1,15 +1,9 @@
 """One entry of a log: a line, and below it, marked, what belongs to it. No logged value can forge another."""
 
+from mlxhub.core.plain_text import one_line
+
 MAX_CHARACTERS = 32_000
 _MARK = "    | "
-# C0, DEL and C1: line breaks, tabs and what a terminal would obey; then Unicode's own line breaks.
-_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
-_ESCAPES = {code: chr(code).encode("unicode_escape").decode() for code in _CONTROLS}
-
-
-def one_line(text: str) -> str:
-    """Control characters as Python writes them: a line break is a backslash and an n."""
-    return text.translate(_ESCAPES)
 
 
 def as_entry(text: str) -> str:

@@ -3,9 +3,11 @@
 import queue
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TypeVar
 
 from loguru import logger
@@ -24,6 +26,9 @@ from mlxhub.worker.engines.engine import (
 
 T = TypeVar("T")
 
+# Prompts that are read together take one step where one after the other takes several.
+_PATIENCE_SECONDS = 0.01
+
 
 class EngineThread:
     """Every method may be called from any thread; the callbacks are called on the engine thread."""
@@ -41,6 +46,8 @@ class EngineThread:
         self._on_death = on_death
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = False
+        self._coming = 0
+        self._patient_until = 0.0
         self._begun = 0
         self._working_at: int | None = None
         self._loading = False
@@ -69,6 +76,18 @@ class EngineThread:
     def compile(self, request: PreparedRequest) -> PreparedRequest:
         """As `prepare`."""
         return self._engine.compile(request)
+
+    @contextmanager
+    def coming(self) -> Iterator[None]:
+        """Requests will be submitted before its end: whoever comes to an idle engine waits a moment for them.
+
+        On the event loop only.
+        """
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     def submit(self, handle: int, request: PreparedRequest) -> None:
         self._commands.put(lambda: self._engine.submit(handle, request))
@@ -145,9 +164,12 @@ class EngineThread:
     def _next_command(self) -> Callable[[], None] | None:
         """None: there is none and a step is due. Blocks while there is nothing at all to do."""
         if not self._engine.has_work:
-            return self._commands.get()
+            command = self._commands.get()
+            self._patient_until = time.monotonic() + _PATIENCE_SECONDS
+            return command
+        patience = self._patient_until - time.monotonic() if self._coming else 0.0
         try:
-            return self._commands.get_nowait()
+            return self._commands.get(timeout=max(0.0, patience))
         except queue.Empty:
             return None
 

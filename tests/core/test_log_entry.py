@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxhub.core.log_entry import MAX_CHARACTERS, as_entry, one_line
+from mlxhub.core.log_entry import MAX_CHARACTERS, as_entry
+from mlxhub.core.plain_text import one_line
 
 
 def test_a_line_break_in_a_value_is_written_as_two_characters() -> None:

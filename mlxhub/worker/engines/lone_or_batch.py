@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from mlxhub.worker.engines.lone_row import LoneRow
 from mlxhub.worker.engines.mlx_lm_batch import Batch
 from mlxhub.worker.engines.read_prompts import Read
-from mlxhub.worker.engines.rows import Decodable, Row, Step
+from mlxhub.worker.engines.rows import Decodable, Row, SampledToken, Step
 
 
 class LoneOrBatch:
     """Rows, in a batch where there are several: a batch of one is slower by 10 % on a CPU, 30 % on a GPU.
 
-    Whoever joins begins to read a step later than the row that was alone is in the batch: while both have
-    not begun there, memory would be taken for the longer of them twice, and copied.
+    Whoever joins a row that has begun, or has itself begun elsewhere, begins to read a step later than the
+    row that was alone is in the batch: while both have not begun there, memory would be taken for the longer
+    of them twice, and copied.
     """
 
     def __init__(self, decodable: Decodable, max_rows: int, largest_chunk: int) -> None:
@@ -21,8 +22,11 @@ class LoneOrBatch:
         self._joining: dict[int, tuple[Row, Read | None]] = {}
 
     def insert(self, row: Row, known: Read | None = None) -> None:
-        if len(self._lone):
+        if len(self._lone) and (self._lone.has_begun or known is not None or self._joining):
             self._joining[row.handle] = (row, known)
+        elif len(self._lone):
+            self._hand_over()
+            self._batch.insert(row)
         elif len(self._batch):
             self._batch.insert(row, known)
         else:
@@ -35,11 +39,8 @@ class LoneOrBatch:
             return self._batch.next(chunk)
         if not self._joining:
             return self._lone.next(chunk)
-        told, rest = self._lone.hand_over()
-        step = Step()
-        if rest is not None:
-            self._batch.insert(*rest)
-            step = self._batch.next(chunk)
+        told = self._hand_over()
+        step = self._batch.next(chunk) if len(self._batch) else Step()
         self._let_join()
         return step if told is None else Step(step.ready, step.at_boundary, [told, *step.sampled])
 
@@ -56,6 +57,13 @@ class LoneOrBatch:
         self._joining.clear()
         self._batch.close()
         self._lone.close()
+
+    def _hand_over(self) -> SampledToken | None:
+        """What was sampled of the lone row and not told yet."""
+        told, rest = self._lone.hand_over()
+        if rest is not None:
+            self._batch.insert(*rest)
+        return told
 
     def _let_join(self) -> None:
         joining, self._joining = self._joining, {}

@@ -37,6 +37,11 @@ class LoneRow:
     def __len__(self) -> int:
         return 0 if self._begun is None else 1
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything of the row has been read."""
+        return self._begun is not None and bool(self._begun.read)
+
     def insert(self, row: Row, known: Read | None = None) -> None:
         assert self._begun is None
         if known is None:
