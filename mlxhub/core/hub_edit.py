@@ -174,7 +174,7 @@ def _entry(indent: str, entry: Mapping[str, str], comment: str) -> list[str]:
 
 def _scalar(value: str) -> str:
     """In quotes where it needs them."""
-    return yaml.safe_dump(value, width=10_000, allow_unicode=True).removesuffix("\n...\n").strip()
+    return yaml.safe_dump(value, width=10_000, allow_unicode=True).removesuffix("\n...\n").removesuffix("\n")
 
 
 def _said(text: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from mlxhub.worker.engines.engine import (
 T = TypeVar("T")
 
 # Prompts that are read together take one step where one after the other takes several.
-_PATIENCE_SECONDS = 0.01
+PATIENCE_SECONDS = 0.01
 
 
 class EngineThread:
@@ -39,11 +39,13 @@ class EngineThread:
         name: str,
         hand_over: Callable[[list[Delta]], None],
         on_death: Callable[[str], None],
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._engine = engine
         self._name = name
         self._hand_over = hand_over
         self._on_death = on_death
+        self._patience_seconds = patience_seconds
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = False
         self._coming = 0
@@ -79,7 +81,7 @@ class EngineThread:
 
     @contextmanager
     def coming(self) -> Iterator[None]:
-        """Requests will be submitted before its end: whoever comes to an idle engine waits a moment for them.
+        """A request is submitted at its end: whoever comes to an idle engine waits a moment for it.
 
         On the event loop only.
         """
@@ -165,7 +167,7 @@ class EngineThread:
         """None: there is none and a step is due. Blocks while there is nothing at all to do."""
         if not self._engine.has_work:
             command = self._commands.get()
-            self._patient_until = time.monotonic() + _PATIENCE_SECONDS
+            self._patient_until = time.monotonic() + self._patience_seconds
             return command
         patience = self._patient_until - time.monotonic() if self._coming else 0.0
         try:

@@ -132,11 +132,11 @@ class ModelService:
         async with self._served(requests, answers) as generation:
             with self.thread.coming():
                 prepared = [await self._preparation.prepare(generation, request) for request in requests]
-                rows = [request.for_row(row) for request in prepared for row in range(answers)]
-                generation.prepared = rows
-                self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
-                for handle, row in zip(generation.handles, rows, strict=True):
-                    self.thread.submit(handle, row)
+            rows = [request.for_row(row) for request in prepared for row in range(answers)]
+            generation.prepared = rows
+            self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
+            for handle, row in zip(generation.handles, rows, strict=True):
+                self.thread.submit(handle, row)
             await generation.place(self.settings.queue_timeout)
             yield generation
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mlxhub.clients.chat import ChatTarget, chat_stream
+from mlxhub.clients.chat import ChatTarget, Said, Thought, Used, chat_stream
 from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.controller.collaborators import ReloadOutcome
@@ -97,6 +97,10 @@ async def test_chat_gives_the_text_piece_by_piece(hub: RunningHub) -> None:
         await answer.chunk(b': keepalive\n\ndata: {"choices": [{"delta": {"role": "assistant"}}]}\n\n')
         await answer.chunk(b'data: {"choices": [{"delta": {"content": "po"}}]}\n\n')
         await answer.chunk(b'data: {"choices": [{"delta": {"content": "ng"}}]}\n\n')
+        await answer.chunk(b'data: {"choices": [{"delta": {"reasoning_content": "hm"}}]}\n\n')
+        await answer.chunk(
+            b'data: {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}\n\n'
+        )
         await answer.chunk(b'data: {"choices": [{"delta": {}}]}\n\ndata: [DONE]\n\n')
         await answer.end_chunks()
 
@@ -104,7 +108,7 @@ async def test_chat_gives_the_text_piece_by_piece(hub: RunningHub) -> None:
     pieces = await asyncio.to_thread(
         lambda: list(chat_stream(ChatTarget(f"{hub.url}/v1"), "alpha", [{"role": "user", "content": "ping"}]))
     )
-    assert pieces == ["po", "ng"]
+    assert pieces == [Said("po"), Said("ng"), Thought("hm"), Used(9, 3)]
 
 
 async def test_chat_tells_errors_before_and_in_a_stream(hub: RunningHub) -> None:

@@ -307,6 +307,8 @@ def test_the_queue_counts_from_one(random_model: Path) -> None:
 
 def test_requests_wait_for_each_other_and_all_are_answered(worker: Worker) -> None:
     with ThreadPoolExecutor() as clients:
-        answers = list(clients.map(lambda length: worker.chat(max_tokens=length).json(), (30, 20, 10)))
+        answers = list(
+            clients.map(lambda length: worker.chat(max_tokens=length, temperature=0).json(), (30, 20, 10))
+        )
     assert [answer["usage"]["completion_tokens"] for answer in answers] == [30, 20, 10]
     assert worker.status().batch.peak_rows == 1

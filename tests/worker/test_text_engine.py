@@ -84,6 +84,18 @@ def test_eight_rows_answer_as_each_alone(engine: TextEngine, sampling: SamplingO
     assert len(set(alone)) >= 4
 
 
+def test_rows_that_come_at_once_say_their_first_word_at_once(engine: TextEngine) -> None:
+    for handle in range(4):
+        submit(engine, handle, request(f"prompt number {handle}"))
+    first: dict[int, int] = {}
+    for step in range(8):
+        for delta in engine.step():
+            if isinstance(delta, Piece):
+                first.setdefault(delta.handle, step)
+    assert len(first) == 4
+    assert len(set(first.values())) == 1
+
+
 def test_a_seed_decides_the_answer(engine: TextEngine) -> None:
     first = answer(engine, request("x", SamplingOptions(temperature=1, seed=1)))
     again = answer(engine, request("x", SamplingOptions(temperature=1, seed=1)))
