@@ -17,6 +17,7 @@ MlxhubError
 │   ├── StateUnwritable    a file or directory of ours cannot be made
 │   ├── OpenAddress        others would reach the controller without a key
 │   ├── HubYamlLeftAlone   what is wanted of hub.yaml cannot be, or only by hand
+│   ├── SettingsLeftAlone  likewise of a client's settings
 │   ├── UnknownCheckpoint  no model of this name lies on this machine's disks
 │   ├── PlanRefused        a file or a label in the way is not ours, or somebody edited it
 │   ├── UnknownOperation   no operation of this id is known, or not any more
@@ -173,6 +174,10 @@ class OpenAddress(HubError):
 
 
 class HubYamlLeftAlone(HubError):
+    pass
+
+
+class SettingsLeftAlone(HubError):
     pass
 
 

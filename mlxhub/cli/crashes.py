@@ -16,6 +16,7 @@ from mlxhub.cli.tables import duration
 from mlxhub.core.agents import controller_label, worker_label
 from mlxhub.core.config import HubConfig
 from mlxhub.core.paths import Paths, RunFiles
+from mlxhub.core.plain_text import harmless
 from mlxhub.core.restarts import CONTROLLER, Run, noticed, title
 from mlxhub.errors import LaunchdError, StateUnreadable, UnknownModel
 from mlxhub.files.log_reading import tail
@@ -105,14 +106,16 @@ def _show(record: _Record, paths: Paths, *, with_logs: bool) -> None:
     click.echo(title(record.name))
     for run in record.deaths:
         reason = f": {run.reason}" if run.reason else ""
-        click.echo(f"  {_moment(run)}  {run.ending or 'nobody knows how'}, ran {_lived(run)}{reason}")
+        click.echo(
+            f"  {_moment(run)}  {run.ending or 'nobody knows how'}, ran {_lived(run)}{harmless(reason)}"
+        )
     if with_logs:
         for path, lines in (
             (paths.log(record.name), record.log),
             (paths.last_words(record.name), record.last_words),
         ):
             if lines:
-                click.echo("\n".join([f"  --- {path}", *(f"  {line}" for line in lines)]))
+                click.echo("\n".join([f"  --- {path}", *(f"  {harmless(line)}" for line in lines)]))
     if record.parked is not None:
         flash(Tone.ERROR, record.parked)
 

@@ -11,6 +11,7 @@ import click
 from mlxhub.cli.local_hub import controller_address, launchd_of, open_hub, open_hub_in_force
 from mlxhub.clients.hub import HubClient
 from mlxhub.core.checks import Check, CheckStatus, worst_first
+from mlxhub.core.plain_text import harmless
 from mlxhub.errors import ConfigError, ControllerDown, Fault, StateUnreadable
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.fleet.doctor.asking import answer_within, begin
@@ -93,9 +94,9 @@ def _show(checks: Sequence[Check]) -> None:
     width = max(len(check.id) for check in checks)
     for check in checks:
         mark = click.style(f"{f'[{check.status}]':<6}", fg=_COLOURS[check.status])
-        click.echo(f"{mark} {check.id:<{width}}  {check.finding}")
+        click.echo(f"{mark} {check.id:<{width}}  {harmless(check.finding)}")
         if check.fix:
-            click.echo(f"{'':<{width + 7}}  -> {check.fix}")
+            click.echo(f"{'':<{width + 7}}  -> {harmless(check.fix)}")
     count = Counter(check.status for check in checks)
     click.echo(", ".join(f"{count[status]} {status}" for status in CheckStatus))
 

@@ -15,6 +15,7 @@ from mlxhub.cli.nobody_reads import until_nobody_reads
 from mlxhub.cli.running import reach_controller
 from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.core.lifecycle import ModelState, ProcessState
+from mlxhub.core.plain_text import harmless
 from mlxhub.errors import ControllerDown
 from mlxhub.files.hub_yaml import read_hub_yaml
 from mlxhub.fleet.happenings import LOAD_FAILED
@@ -77,7 +78,7 @@ def _show(event: HubEvent, *, as_json: bool) -> None:
         return
     moment = datetime.fromtimestamp(event.at).astimezone().strftime("%H:%M:%S")
     mark = click.style(moment, dim=True)
-    click.echo(toned(_TONES.get(event.kind, Tone.INFO), f"{mark} {event.message}"))
+    click.echo(toned(_TONES.get(event.kind, Tone.INFO), f"{mark} {harmless(event.message)}"))
 
 
 COMMANDS = {"events": events}

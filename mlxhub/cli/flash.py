@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import click
 
+from mlxhub.core.plain_text import harmless
+
 
 class Tone(StrEnum):
     OK = "ok"
@@ -17,7 +19,7 @@ _COLOURS = {Tone.OK: "green", Tone.INFO: "blue", Tone.WARN: "yellow", Tone.ERROR
 
 def flash(tone: Tone, message: str, *, to_stderr: bool = False) -> None:
     """Errors and warnings go to stderr always; the rest too where stdout carries JSON."""
-    click.echo(toned(tone, message), err=to_stderr or tone in (Tone.WARN, Tone.ERROR))
+    click.echo(toned(tone, harmless(message)), err=to_stderr or tone in (Tone.WARN, Tone.ERROR))
 
 
 def toned(tone: Tone, message: str) -> str:

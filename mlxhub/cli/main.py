@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mlxhub.cli.flash import Tone, flash
+from mlxhub.core.plain_text import harmless
 from mlxhub.errors import ConfigError, MlxhubError, NoSession
 from mlxhub.files.imports import collector_at_rest
 
@@ -36,6 +37,8 @@ _COMMANDS = {
     "models": ("registry", "Find models on disk, and put them into hub.yaml."),
     "chat": ("chat", "Talk to a model."),
     "bench": ("bench", "Time a model's answers, one and several at once."),
+    "connect": ("connect", "Make Claude Code, Codex or Continue use this hub, or no longer."),
+    "env": ("env", "Print what makes clients in a shell use this hub."),
     "logs": ("logs", "Show the log of a model or of the controller."),
     "open": ("open", "Open the dashboard in a browser, unlocked."),
     "keys": ("keys", "Show or replace the keys of this hub."),
@@ -96,7 +99,7 @@ def main() -> None:
     except MlxhubError as error:
         flash(Tone.ERROR, str(error))
         for line in error.evidence:
-            click.echo(f"        {line}", err=True)
+            click.echo(f"        {harmless(line)}", err=True)
         sys.exit(EXIT_NO_SESSION if isinstance(error, NoSession) else EXIT_FAILED)
     except OSError as error:  # a file or directory that the user's rights do not reach
         flash(Tone.ERROR, f"{error.filename or 'mlxhub'}: {error.strerror or error}.")

@@ -9,6 +9,7 @@ import click
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.plan_view import plan_json
+from mlxhub.core.plain_text import harmless
 from mlxhub.core.plan import Change, Plan
 from mlxhub.errors import MlxhubError
 from mlxhub.launchd.carry_out import Applied
@@ -57,7 +58,7 @@ def show_outcome(outcome: Applied, *, to_stderr: bool = False) -> None:
     for label, error in outcome.failed.items():
         flash(Tone.ERROR, f"{label}: {error}")
         for line in error.evidence:
-            click.echo(f"        {line}", err=True)
+            click.echo(f"        {harmless(line)}", err=True)
     if outcome.not_begun:
         flash(Tone.WARN, f"Not begun: {', '.join(outcome.not_begun)}")
     if not outcome.ok:

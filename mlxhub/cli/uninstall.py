@@ -11,7 +11,8 @@ from mlxhub.cli.local_hub import find_machine, launchd_of
 from mlxhub.cli.plan import all_labels
 from mlxhub.core.paths import Paths
 from mlxhub.core.plan import Change
-from mlxhub.errors import PlanFailed
+from mlxhub.errors import MlxhubError, PlanFailed
+from mlxhub.files.connections import connected_clients, disconnect_client
 from mlxhub.files.machine import Machine
 from mlxhub.files.manifest import installed_agents
 from mlxhub.launchd.reconcile import reconcile
@@ -45,6 +46,7 @@ def uninstall(file: Path | None, purge: bool) -> None:
         shutil.rmtree(paths.supervisor, ignore_errors=True)
     _remove_limits(paths)
     _remove_access(paths)
+    _disconnect_clients(paths)
     if purge:
         _purge(machine)
     for leftover in paths.state.rglob(".*.tmp"):  # of processes that were killed while they wrote
@@ -76,6 +78,17 @@ def _remove_access(paths: Paths) -> None:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         paths.socket.parent.rmdir()
+
+
+def _disconnect_clients(paths: Paths) -> None:
+    """Their settings name a hub that is gone, and a key that no new one takes."""
+    try:
+        for client in connected_clients(paths):
+            flash(Tone.INFO, f"{disconnect_client(paths, client)} no longer names this hub.")
+    except MlxhubError as error:
+        flash(Tone.WARN, str(error))
+    for file in (paths.connections, paths.connections.with_suffix(".lock")):
+        file.unlink(missing_ok=True)
 
 
 def _purge(machine: Machine) -> None:

@@ -13,6 +13,7 @@ from mlxhub.cli.results import show_results
 from mlxhub.cli.running import jobs_stop, reach_controller, start_controller, workers_run
 from mlxhub.clients.hub import HubAddress, HubClient
 from mlxhub.core.agents import model_of
+from mlxhub.core.plain_text import harmless
 from mlxhub.files.hub_yaml import read_hub_yaml
 from mlxhub.files.manifest import installed_agents
 from mlxhub.protocol.hub import BulkAction, ReloadResult
@@ -80,7 +81,7 @@ def _show_reload(result: ReloadResult) -> None:
     for failure in result.failed:
         flash(Tone.ERROR, f"{failure.name}: {failure.message}")
         for line in failure.evidence:
-            click.echo(f"        {line}", err=True)
+            click.echo(f"        {harmless(line)}", err=True)
     if result.not_begun:
         flash(Tone.WARN, f"Not begun: {', '.join(result.not_begun)}")
     if result.failed or result.not_begun:

@@ -27,13 +27,14 @@ class Client(StrEnum):
 class Offer:
     """What the hub has to offer. `url`: of the controller, without a path.
 
-    `model`: for clients that want one.
+    `model`: for clients that want one; `context_length`: how many tokens it holds, None where nobody knows.
     """
 
     url: str
     key: str | None
     model: str
     models: tuple[str, ...]
+    context_length: int | None = None
 
 
 def environment(url: str, key: str | None) -> dict[str, str]:
@@ -89,6 +90,9 @@ def _claude(text: str | None, offer: Offer) -> str:
         "ANTHROPIC_AUTH_TOKEN": offer.key or NO_KEY,
         **dict.fromkeys(models, offer.model),
     }
+    if offer.context_length is not None:
+        # Of a model it does not know it believes that it holds a million, and never shortens a conversation.
+        ours["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = str(offer.context_length)
     return _as_json(said | {"env": own | ours})
 
 
@@ -114,6 +118,7 @@ def _codex(offer: Offer) -> str:
         f"# Written by: mlxhub connect codex. Use it with: codex --profile {_BY_US}",
         f"model = {json.dumps(offer.model)}",
         f'model_provider = "{_BY_US}"',
+        *([] if offer.context_length is None else [f"model_context_window = {offer.context_length}"]),
         "",
         f"[model_providers.{_BY_US}]",
         f'name = "{_BY_US}"',

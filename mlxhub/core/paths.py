@@ -117,6 +117,11 @@ class Paths:
         return self.state / "discovered.json"
 
     @property
+    def connections(self) -> Path:
+        """What was written into the settings of clients, and what stood there before."""
+        return self.state / "connections.json"
+
+    @property
     def limits(self) -> Path:
         """What hub.yaml says of memory and groups, for workers."""
         return self.state / "limits.json"

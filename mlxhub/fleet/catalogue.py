@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlxhub import demo
 from mlxhub.core.config import RESERVED_NAMES, HubConfig, ModelConfig
 from mlxhub.core.described import Described, Kind
 from mlxhub.core.hub_edit import NotEditable, with_model, with_model_again, without_model
-from mlxhub.core.memory import Use
+from mlxhub.core.memory import Use, context_length_of
 from mlxhub.core.paths import expand_home, model_location
 from mlxhub.errors import HubYamlLeftAlone, UnknownCheckpoint, UnknownModel, size_text
 from mlxhub.files.hub_yaml import edit_hub_yaml, read_hub_yaml
 from mlxhub.files.huggingface import cache_directory
 from mlxhub.files.machine import Machine
 from mlxhub.protocol.registry import DiscoveredList, DiscoveredModel
+from mlxhub.registry.checkpoint_size import read_checkpoint
 from mlxhub.registry.discovery import Discovered, Discovery, discover
 from mlxhub.registry.intake_probe import Candidate, refusals
 
@@ -43,6 +45,22 @@ def discovered_models(machine: Machine, config: HubConfig, limit_bytes: int | No
     discovery = look_for_models(machine, config)
     views = [_view(found, _names_of(found, config, machine), limit_bytes) for found in discovery.models]
     return DiscoveredList(models=views, complete=discovery.is_complete)
+
+
+def context_length(machine: Machine, config: HubConfig, model: ModelConfig) -> int | None:
+    """Tokens that a model of hub.yaml holds, by its files and by hub.yaml; None: its files are not there.
+
+    Blocks. Raises StateUnwritable.
+    """
+    if (built_in := demo.find(model.model_path)) is not None:
+        own = context_length_of(read_checkpoint(built_in).config)
+    else:
+        found = look_for_models(machine, config).models
+        described = (each.described for each in found if model.name in _names_of(each, config, machine))
+        if (known := next(described, None)) is None:
+            return model.context_length
+        own = known.context_length
+    return min(own, model.context_length or own)
 
 
 def enable_model(machine: Machine, wanted: str, name: str | None = None) -> Enabled:

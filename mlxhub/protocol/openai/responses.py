@@ -1,13 +1,14 @@
 """POST /v1/responses: what a client sends."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_NAME, MAX_PARTS, MAX_TOOLS, MAX_TOP_LOGPROBS
 from mlxhub.protocol.openai.sampling import Lenient, StreamOptions
 from mlxhub.protocol.parameters import Ignored, Refused
-from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, tag, told_apart_by
+from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, UNSUPPORTED, tag, told_apart_by
 
 MAX_METADATA = 16
 OUTPUT_LOGPROBS = "message.output_text.logprobs"
@@ -96,6 +97,26 @@ class FunctionTool(Lenient):
     strict: bool | None = None
 
 
+class OtherTool(Lenient):
+    """One that OpenAI's servers would run, or a group of tools: agents offer them to whoever answers.
+
+    Models here are not told of it.
+    """
+
+    type: str = Field(max_length=MAX_NAME, json_schema_extra={"not": {"const": "function"}})
+
+
+def _tool_tag(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    return None if not isinstance(kind, str) else tag("function" if kind == "function" else "other")
+
+
+Tool = Annotated[
+    Annotated[FunctionTool, Tag(tag("function"))] | Annotated[OtherTool, Tag(tag("other"))],
+    Discriminator(_tool_tag, custom_error_type=UNSUPPORTED, custom_error_message="a tool needs a type"),
+]
+
+
 class FunctionChoice(Lenient):
     type: Literal["function"]
     name: str = Field(min_length=1, max_length=MAX_NAME)
@@ -157,7 +178,7 @@ class ResponsesRequest(Lenient):
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     stream: bool | None = None
-    tools: list[FunctionTool] | None = Field(None, max_length=MAX_TOOLS, fail_fast=True)
+    tools: list[Tool] | None = Field(None, max_length=MAX_TOOLS, fail_fast=True)
     tool_choice: Literal["auto", "none", "required"] | FunctionChoice | AllowedFunctions | None = None
     parallel_tool_calls: bool | None = None
     reasoning: ReasoningOptions | None = None
@@ -184,6 +205,15 @@ class ResponsesRequest(Lenient):
     conversation: Annotated[Any, Refused("there are no conversations here.")] = None
     moderation: Annotated[Any, Refused("nothing here moderates.")] = None
     prompt: Annotated[Any, Refused("there are no stored prompts here.")] = None
+
+    @property
+    def functions(self) -> list[FunctionTool]:
+        return [tool for tool in self.tools or () if isinstance(tool, FunctionTool)]
+
+    @property
+    def offers_other_tools(self) -> bool:
+        """They are ignored."""
+        return len(self.functions) < len(self.tools or ())
 
     @property
     def wants_logprobs(self) -> bool:

@@ -158,7 +158,7 @@ def _echo(asked: ResponsesRequest) -> JsonObject:
         "temperature": asked.temperature,
         "text": {"format": {"type": "text"} if wanted is None else wanted.model_dump(by_alias=True)},
         "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),
-        "tools": [tool.model_dump() for tool in asked.tools or ()],
+        "tools": [tool.model_dump() for tool in asked.functions],
         "top_logprobs": asked.top_logprobs or 0,
         "top_p": asked.top_p,
         "truncation": "disabled",

@@ -50,7 +50,7 @@ def chat_of_response(asked: ResponsesRequest, earlier: Sequence[InputItem] = ())
         "temperature": asked.temperature,
         "top_p": asked.top_p,
         "stream": asked.stream,
-        "tools": [_tool(tool) for tool in asked.tools or ()] or None,
+        "tools": [_tool(tool) for tool in asked.functions] or None,
         "tool_choice": _tool_choice(asked.tool_choice),
         "parallel_tool_calls": asked.parallel_tool_calls,
         "response_format": _response_format(asked),

@@ -44,8 +44,9 @@ class ResponsesRoutes:
         response_id = new_id("resp")
         keep = self._keeper(response_id, asked, previous) if self._is_to_keep(asked) else None
         head = ResponseHead(response_id, int(time.time()), self._service.settings.name, asked, keep)
-        more = ("store",) if asked.store and not self._store.is_on else ()
-        ignored = ignored_header(asked, *more)
+        not_kept = ("store",) if asked.store and not self._store.is_on else ()
+        not_offered = ("tools",) if asked.offers_other_tools else ()
+        ignored = ignored_header(asked, *not_kept, *not_offered)
         if asked.stream:
             writer = ResponseWriter(head)
             return EventStream(
