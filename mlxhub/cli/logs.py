@@ -2,7 +2,7 @@
 
 import select
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
@@ -10,6 +10,7 @@ import click
 from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import config_in_force, find_machine
+from mlxhub.cli.log_lines import LogLines
 from mlxhub.cli.nobody_reads import until_nobody_reads
 from mlxhub.errors import MlxhubError, UnknownModel
 from mlxhub.files.log_files import earlier_files, has_content
@@ -45,29 +46,38 @@ def logs(file: Path | None, model: str, follow: bool, lines: int) -> None:
     says_something = has_content(last_words)
     if not log.is_file() and not earlier_files(log) and not says_something:
         raise MlxhubError(f"{log} does not exist yet: {name} has not run.")
+    write = _writer()
     with until_nobody_reads():
         if says_something:
             words = LogReader(last_words)
-            _print([f"--- {last_words}\n".encode(), words.last_lines(lines), f"--- {log}\n".encode()])
+            write([f"--- {last_words}\n".encode(), words.last_lines(lines), f"--- {log}\n".encode()])
             words.close()
         reader = LogReader(log)
-        _print([reader.last_lines(lines)])
+        write([reader.last_lines(lines)])
         if follow:
-            _follow(reader)
+            _follow(reader, write)
 
 
-def _follow(reader: LogReader) -> None:
+def _follow(reader: LogReader, write: Callable[[Iterable[bytes]], None]) -> None:
     while True:
-        _print(reader.more())
+        write(reader.more())
         if _reader_left():
             return
 
 
-def _print(chunks: Iterable[bytes]) -> None:
-    out = sys.stdout.buffer
-    for chunk in chunks:
-        out.write(chunk)
-    out.flush()
+def _writer() -> Callable[[Iterable[bytes]], None]:
+    """To a terminal for people, to anything else byte by byte."""
+    lines = LogLines() if sys.stdout.isatty() else None
+
+    def write(chunks: Iterable[bytes]) -> None:
+        for chunk in chunks:
+            if lines is None:
+                sys.stdout.buffer.write(chunk)
+            else:
+                click.echo(lines.shown(chunk), nl=False)
+        sys.stdout.flush()
+
+    return write
 
 
 def _reader_left() -> bool:

@@ -1,7 +1,7 @@
 """Models on this machine's disks: what there is, and how one gets into hub.yaml and out of it again."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,12 +80,13 @@ def enable_model(machine: Machine, wanted: str, name: str | None = None) -> Enab
             f"{found.name} is in {path} already, as {', '.join(there)}. Another time: --name NAME"
         )
     described = _require_loadable(found)
-    chosen = name or _free_name(found.name, config)
+    taken = {*RESERVED_NAMES, *(model_id for other in config.models for model_id in other.ids)}
+    chosen = name or free_name(found.name, taken)
     entry = {"name": chosen, "model_path": found.name}
 
     def add(text: str) -> str:
         try:
-            return with_model(text, entry, _comment(described))
+            return with_model(text, entry, about(described))
         except NotEditable as error:
             raise HubYamlLeftAlone(
                 f"{path} is left as it is: {error}. Add this by hand: "
@@ -161,6 +162,13 @@ def _find(discovery: Discovery, wanted: str, machine: Machine) -> Discovered:
     return alike[0]
 
 
+def loadable(models: Sequence[Discovered]) -> list[Discovered]:
+    """Those that intake lets pass."""
+    candidates = {found.name: Candidate(found.directory) for found in models}
+    refused = refusals(list(candidates.values()), _INTAKE_SECONDS)
+    return [found for found in models if refused[candidates[found.name]] is None]
+
+
 def _require_loadable(found: Discovered) -> Described:
     """Raises HubYamlLeftAlone with what is against it."""
     if found.described is None:
@@ -173,17 +181,17 @@ def _require_loadable(found: Discovered) -> Described:
     return found.described
 
 
-def _free_name(model: str, config: HubConfig) -> str:
+def free_name(model: str, taken: Collection[str]) -> str:
     """As its repository is called, as far as names allow that."""
     slug = (
         _NOT_IN_NAMES.sub("-", Path(model).name.lower()).strip("-._")[:_LONGEST_NAME].rstrip("-._") or "model"
     )
-    taken = {model_id for other in config.models for model_id in other.ids} | set(RESERVED_NAMES)
     names: Sequence[str] = [slug, *(f"{slug[: _LONGEST_NAME - 4]}-{number}" for number in range(2, 1000))]
     return next(name for name in names if name not in taken)
 
 
-def _comment(described: Described) -> str:
+def about(described: Described) -> str:
+    """In a few words, as a comment in hub.yaml."""
     return (
         f"{described.family}, {parameters_text(described.parameters)} parameters, {described.quantisation}, "
         f"about {size_text(described.needed_bytes)} in memory"

@@ -21,7 +21,7 @@ LAZY = "{name: lazy, model_path: 'builtin:demo', default: false}"
 
 def test_a_strangers_first_minutes(hub: LiveHub) -> None:
     (hub.home / "hub.yaml").unlink()
-    hub.ok("init")
+    hub.ok("init", "--demo-only")
     text = (hub.home / "hub.yaml").read_text()
     # A hub of this user may run on the machine: take labels and ports of our own.
     own = f"label_prefix: {hub.prefix}\nmodel_starting_port: {hub.first_port}\n"
