@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mlxhub.cli.flash import Tone, flash
+from mlxhub.cli.flash import Tone, are_colours_off, flash
 from mlxhub.core.plain_text import harmless
 from mlxhub.errors import ConfigError, MlxhubError, NoSession
 from mlxhub.files.imports import collector_at_rest
@@ -34,7 +34,7 @@ _COMMANDS = {
     "restart-model": ("models", "Stop and start the processes of models."),
     "load-model": ("models", "Bring models into memory."),
     "unload-model": ("models", "Take models out of memory; their processes stay."),
-    "models": ("registry", "Find models on disk, and put them into hub.yaml."),
+    "models": ("registry", "Show the models of hub.yaml; find others on disk, and put them there."),
     "chat": ("chat", "Talk to a model."),
     "bench": ("bench", "Time a model's answers, one and several at once."),
     "connect": ("connect", "Make Claude Code, Codex or Continue use this hub, or no longer."),
@@ -54,6 +54,29 @@ _COMMANDS = {
 }
 
 
+def _without_colours(ctx: click.Context, _param: click.Parameter, is_wanted: bool) -> None:
+    """rich looks at https://no-color.org, click does not; flash speaks also where click is over."""
+    if is_wanted:
+        os.environ["NO_COLOR"] = "1"
+    if are_colours_off():
+        ctx.find_root().color = ctx.color = False
+
+
+def _no_color_option() -> click.Option:
+    return click.Option(
+        ["--no-color"], is_flag=True, expose_value=False, callback=_without_colours, help="Print no colours."
+    )
+
+
+def _take_no_color(command: click.Command) -> None:
+    """People write it behind the command, and behind the command's command."""
+    if not any(param.name == "no_color" for param in command.params):
+        command.params.append(_no_color_option())
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _take_no_color(inner)
+
+
 class _LazyGroup(click.Group):
     """A worker must not pay for the imports of commands it never runs."""
 
@@ -67,6 +90,7 @@ class _LazyGroup(click.Group):
         with collector_at_rest():
             commands = importlib.import_module(f"mlxhub.cli.{module}").COMMANDS
         command: click.Command = commands[cmd_name]
+        _take_no_color(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -79,6 +103,9 @@ class _LazyGroup(click.Group):
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     help="hub.yaml; else $MLXHUB_CONFIG, else the hub's own place.",
+)
+@click.option(
+    "--no-color", is_flag=True, expose_value=False, callback=_without_colours, help="Print no colours."
 )
 @click.pass_context
 def mlxhub(ctx: click.Context, config: Path | None) -> None:

@@ -7,13 +7,14 @@ import psutil
 
 from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash
-from mlxhub.cli.local_hub import find_machine
+from mlxhub.cli.local_hub import find_machine, open_hub
 from mlxhub.cli.sheet import Column, Sheet, print_sheet
 from mlxhub.core.limits import make_limits
 from mlxhub.errors import size_text
 from mlxhub.files.hub_yaml import read_hub_yaml
 from mlxhub.fleet.catalogue import disable_model, discovered_models, enable_model, parameters_text
-from mlxhub.protocol.registry import DiscoveredModel
+from mlxhub.fleet.hub import HubModel
+from mlxhub.protocol.registry import DiscoveredList, DiscoveredModel, OwnModel, OwnModels
 
 _COLUMNS = (
     Column("MODEL"),
@@ -21,16 +22,41 @@ _COLUMNS = (
     Column("SIZE", right=True, spared=2),
     Column("BITS", spared=5),
     Column("CONTEXT", right=True, spared=3),
-    Column("ON DISK", right=True, spared=6),
     Column("MEMORY", right=True),
+    Column("ON DISK", right=True, spared=6),
     Column("TIER", spared=7),
     Column("IN HUB.YAML AS", spared=1),
 )
+_OWN_COLUMNS = (
+    Column("NAME"),
+    Column("TYPE", spared=3),
+    Column("PORT", right=True),
+    Column("SIZE", right=True, spared=2),
+    Column("BITS", spared=5),
+    Column("CONTEXT", right=True, spared=4),
+    Column("MEMORY", right=True),
+    Column("MODEL", spared=1),
+    Column("ALIASES", spared=6),
+)
 
 
-@click.group("models")
-def models() -> None:
-    """Models on this machine's disks: find them, and put them into hub.yaml or take them out."""
+@click.group("models", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def models(ctx: click.Context, as_json: bool) -> None:
+    """Show the models of hub.yaml; or find others on this machine's disks, and put them there."""
+    if ctx.invoked_subcommand is not None:
+        return
+    machine = find_machine(ctx.obj)
+    local = open_hub(machine)
+    found = discovered_models(machine, local.config, local.limits.memory_bytes)
+    own = OwnModels(models=[_own(model, found) for model in local.hub.models.values()])
+    if as_json:
+        click.echo(own.model_dump_json(indent=2))
+    elif own.models:
+        print_sheet(_own_sheet(own.models))
+    else:
+        flash(Tone.INFO, "hub.yaml names none. See what is on disk with: mlxhub models discover")
 
 
 @models.command("discover")
@@ -85,16 +111,56 @@ def _sheet(found: list[DiscoveredModel]) -> Sheet:
             (
                 model.model_path,
                 model.family or "-",
-                "-" if model.parameters is None else parameters_text(model.parameters),
-                model.quantisation or "-",
-                "-" if model.context_length is None else str(model.context_length),
+                *_facts(model),
                 size_text(model.size_bytes) if model.size_bytes else "-",
-                "-" if model.needed_bytes is None else size_text(model.needed_bytes),
                 model.tier or "-",
                 ", ".join(model.models) or "-",
             )
             for model in found
         ],
+    )
+
+
+def _own(model: HubModel, found: DiscoveredList) -> OwnModel:
+    config = model.config
+    return OwnModel(
+        name=model.name,
+        model_type=config.model_type,
+        model_path=config.model_path,
+        port=model.port,
+        aliases=list(config.aliases),
+        group=config.group,
+        default=config.default,
+        found=next((each for each in found.models if model.name in each.models), None),
+    )
+
+
+def _own_sheet(own: list[OwnModel]) -> Sheet:
+    return Sheet(
+        _OWN_COLUMNS,
+        [
+            (
+                model.name,
+                model.model_type,
+                str(model.port),
+                *_facts(model.found),
+                model.model_path,
+                ", ".join(model.aliases),
+            )
+            for model in own
+        ],
+    )
+
+
+def _facts(model: DiscoveredModel | None) -> tuple[str, ...]:
+    """Size, bits, context, memory."""
+    if model is None or model.parameters is None:
+        return ("-", "-", "-", "-")
+    return (
+        parameters_text(model.parameters),
+        model.quantisation or "-",
+        "-" if model.context_length is None else str(model.context_length),
+        "-" if model.needed_bytes is None else size_text(model.needed_bytes),
     )
 
 

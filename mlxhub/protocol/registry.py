@@ -32,6 +32,23 @@ class DiscoveredList(BaseModel):
     complete: bool
 
 
+class OwnModel(BaseModel):
+    """One of hub.yaml. `found`: what lies on disk of it; null: nothing was found, or it comes with mlxhub."""
+
+    name: str
+    model_type: str
+    model_path: str
+    port: int
+    aliases: list[str]
+    group: str | None
+    default: bool
+    found: DiscoveredModel | None
+
+
+class OwnModels(BaseModel):
+    models: list[OwnModel]
+
+
 class DiscoveredView(DiscoveredList):
     """`scanned_at`: Unix seconds of the end of the last look; null: none was done. `error`: why it failed."""
 

@@ -39,7 +39,9 @@ class LiveHub:
     prefix: str
     testing: bool = False
 
-    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of whoever runs mlxhub's commands for this hub."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MLXHUB_")}
         environment |= {
             "MLXHUB_HOME": str(self.home),
@@ -49,9 +51,12 @@ class LiveHub:
         }
         if self.testing:
             environment["MLXHUB_TESTING"] = "1"
+        return environment
+
+    def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "mlxhub", *arguments],
-            env=environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             input=stdin,
