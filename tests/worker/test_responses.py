@@ -122,6 +122,18 @@ def test_a_function_is_called_and_its_output_is_used(client: openai.OpenAI, stre
     assert second.output_text == "It is 21 degrees and clear in Paris."
 
 
+def test_tools_that_others_would_run_are_ignored_and_that_is_said(demo: Worker) -> None:
+    """Agents offer them to whoever answers."""
+    group = {"type": "namespace", "name": "agents", "tools": [WEATHER]}
+    asked = {"model": "m", "input": "ping", "tools": [WEATHER, {"type": "web_search"}, group]}
+    answer = demo.post("/v1/responses", asked)
+    assert answer.status_code == 200
+    assert answer.headers["x-mlxhub-ignored"] == "tools"
+    assert [tool["name"] for tool in answer.json()["tools"]] == ["get_weather"]
+    alone = demo.post("/v1/responses", asked | {"tools": [WEATHER]})
+    assert "x-mlxhub-ignored" not in alone.headers
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_how_likely_each_token_was_is_told(client: openai.OpenAI, stream: bool) -> None:
     asked: Any = {"model": "m", "input": "count to 7", "temperature": 0, "top_logprobs": 3}
@@ -184,7 +196,9 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
     ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
     (items({"role": "user", "content": "x"}, {"type": "function_call", "name": "f"}), "input[1].call_id"),
-    ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+    ({"tools": [{"type": "web_search"}, {"type": "function"}]}, "tools[1].name"),
+    ({"tools": [{"name": "f"}]}, "tools[0]"),
+    ({"tools": [{"type": "web_search"}], "tool_choice": "required"}, "tool_choice"),
     ({"text": {"format": {"type": "xml"}}}, "text.format"),
     ({"include": "message.output_text.logprobs"}, "include"),
     ({"metadata": {"a": 1}}, "metadata.a"),
