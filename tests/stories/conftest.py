@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 
 from tests.conftest import SEED
 from tests.fakes.ports import free_ports
+from tests.warm_commands import run_mlxhub
 
 COMMAND_SECONDS = 120
 # The supervisor's seconds in one of ours: what launchd lets pass between two starts, 10 s, takes two;
@@ -54,15 +54,7 @@ class LiveHub:
         return environment
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mlxhub", *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+        return run_mlxhub(arguments, self.environment, stdin, COMMAND_SECONDS)
 
     def ok(self, *arguments: str) -> str:
         done = self.run(*arguments)
