@@ -28,11 +28,12 @@ def printed_answer(target: ChatTarget, model: str, messages: Sequence[ChatMessag
     # An argument that was not UTF-8 carries its bytes as lone surrogates, which no JSON can.
     clean = [message | {"content": _clean(message["content"])} for message in messages]
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    thinks = False
+    thinks = is_begun = False
     with _waiting(model, is_shown=is_terminal and sys.stderr.isatty()) as stop_waiting:
         try:
             for piece in chat_stream(target, model, clean):
                 stop_waiting()
+                is_begun = True
                 match piece:
                     case Thought(text) if is_terminal:
                         click.secho(harmless(text), nl=False, dim=True)
@@ -44,7 +45,8 @@ def printed_answer(target: ChatTarget, model: str, messages: Sequence[ChatMessag
                         yield text
         finally:
             stop_waiting()
-            click.echo()
+            if is_begun:
+                click.echo()
 
 
 @contextmanager
@@ -54,8 +56,9 @@ def _waiting(model: str, *, is_shown: bool) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     from rich.console import Console  # noqa: PLC0415 - a pipe needs none of it
+    from rich.text import Text  # noqa: PLC0415 - likewise
 
-    spinner = Console(stderr=True).status(f"[dim]{model} …[/]", spinner="dots")
+    spinner = Console(stderr=True).status(Text(f"{model} …", "dim"), spinner="dots")
     spinner.start()
     try:
         yield spinner.stop
