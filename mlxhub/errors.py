@@ -18,6 +18,7 @@ MlxhubError
 │   ├── OpenAddress        others would reach the controller without a key
 │   ├── HubYamlLeftAlone   what is wanted of hub.yaml cannot be, or only by hand
 │   ├── SettingsLeftAlone  likewise of a client's settings
+│   ├── PullFailed         a model did not come, or not all of it
 │   ├── UnknownCheckpoint  no model of this name lies on this machine's disks
 │   ├── PlanRefused        a file or a label in the way is not ours, or somebody edited it
 │   ├── UnknownOperation   no operation of this id is known, or not any more
@@ -179,6 +180,16 @@ class HubYamlLeftAlone(HubError):
 
 class SettingsLeftAlone(HubError):
     pass
+
+
+class PullFailed(HubError):
+    """`code`: not_found, gated, offline, not_a_model, disk_full, disk, corrupt, server, network, broken_off,
+    busy, in_use or cancelled.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class UnknownCheckpoint(HubError):

@@ -8,6 +8,7 @@ import psutil
 from mlxhub.cli.completion import complete_model
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import find_machine, open_hub
+from mlxhub.cli.pull import pull, rm
 from mlxhub.cli.sheet import Column, Sheet, print_sheet
 from mlxhub.core.limits import make_limits
 from mlxhub.errors import size_text
@@ -74,7 +75,10 @@ def discover(file: Path | None, as_json: bool) -> None:
     if found.models:
         print_sheet(_sheet(found.models))
     else:
-        flash(Tone.INFO, "There are none. Download one, for example: hf download mlx-community/Qwen3-4B-4bit")
+        flash(
+            Tone.INFO,
+            "There are none. Download one, for example: mlxhub models pull mlx-community/Qwen3-4B-4bit",
+        )
     for model in found.models:
         if model.fault is not None:
             flash(Tone.WARN, f"{model.model_path}: {model.fault}")
@@ -163,5 +167,8 @@ def _facts(model: DiscoveredModel | None) -> tuple[str, ...]:
         "-" if model.needed_bytes is None else size_text(model.needed_bytes),
     )
 
+
+models.add_command(pull)
+models.add_command(rm)
 
 COMMANDS = {"models": models}
