@@ -1,0 +1,81 @@
+"""A model from a hub of models into this one, and out again."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from mlxhub.demo import model_directory
+from tests.eventually import eventually
+from tests.fakes.model_hub import ModelHub, running_model_hub
+from tests.stories.conftest import LiveHub
+from tests.stories.test_terminal import typed
+
+
+@pytest.fixture
+def model_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
+    with running_model_hub(model_directory()) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "60")
+        yield hub
+
+
+def test_a_model_is_pulled_enabled_asked_and_removed(hub: LiveHub, model_hub: ModelHub) -> None:
+    hub.write()
+    hub.ok("install")
+    said = hub.ok("models", "pull", "org/tiny")
+    assert "6 files" in said
+    assert "mlxhub models enable org/tiny" in said
+    hub.ok("models", "enable", "org/tiny")
+    hub.ok("apply")
+    assert hub.ok("chat", "tiny", "ping") == "pong\n"
+    refused = hub.run("models", "rm", "org/tiny", "--yes")
+    assert (refused.returncode, "mlxhub models disable tiny" in refused.stderr) == (1, True)
+    hub.ok("models", "disable", "tiny")
+    hub.ok("apply")
+    assert "has to be confirmed" in hub.run("models", "rm", "org/tiny").stderr
+    assert "free again" in hub.ok("models", "rm", "org/tiny", "--yes")
+    assert "There are none" in hub.ok("models", "discover")
+
+
+def test_ctrl_c_stops_a_pull_and_says_how_to_go_on(hub: LiveHub, model_hub: ModelHub, tmp_path: Path) -> None:
+    model_hub.stall_after = 100_000
+    with typed(hub, "models", "pull", "org/tiny") as program:
+        program.expect("6 files")
+        eventually(lambda: 65_536 in [path.stat().st_size for path in tmp_path.rglob("*.incomplete")])
+        program.kill(signal.SIGINT)
+        program.expect("was stopped. What has come is kept; the same command goes on from there")
+        program.expect(pexpect.EOF)
+    assert program.exitstatus == 1
+    assert "There are none" in hub.ok("models", "discover")
+    model_hub.stall_after = None
+    model_hub.may_go_on.set()
+    assert "of them from before" in hub.ok("models", "pull", "org/tiny")
+
+
+def test_a_pull_whose_terminal_is_gone_leaves_no_program_behind(
+    hub: LiveHub, model_hub: ModelHub, tmp_path: Path
+) -> None:
+    model_hub.stall_after = 100_000
+    with typed(hub, "models", "pull", "org/tiny") as program:
+        program.expect("6 files")
+        assert len(hub_programs(tmp_path)) == 1
+        program.kill(signal.SIGKILL)
+        eventually(lambda: not hub_programs(tmp_path))
+
+
+def hub_programs(root: Path) -> list[int]:
+    """Of the program that pulls, by its cache."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"hub_program" in command and str(root).encode() in command:
+                found.append(int(entry.name))
+    return found
