@@ -21,6 +21,7 @@ MlxhubError
 │   ├── PullFailed         a model did not come, or not all of it
 │   ├── UnknownCheckpoint  no model of this name lies on this machine's disks
 │   ├── PlanRefused        a file or a label in the way is not ours, or somebody edited it
+│   ├── UnknownPull        no pull of this id is known, or not any more
 │   ├── UnknownOperation   no operation of this id is known, or not any more
 │   └── PortHeld           a stranger listens on a port of ours
 ├── ModelError
@@ -218,6 +219,11 @@ class PortHeld(HubError):
         self.port = port
         self.pid = pid
         self.command = command
+
+
+class UnknownPull(HubError):
+    def __init__(self, pull_id: str) -> None:
+        super().__init__(f"No pull {pull_id:.100} is known: the last are kept until the controller ends.")
 
 
 class UnknownOperation(HubError):

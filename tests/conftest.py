@@ -17,6 +17,9 @@ collect_ignore = ["standin", "chaos"] if sys.platform == "darwin" else []
 # It is in the environment so that all processes of a run agree.
 SEED = os.environ.setdefault("MLXHUB_TEST_SEED", str(secrets.randbelow(1000)))
 
+# No test asks the real hub of models, whatever it is made to pull.
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:1"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--browser", action="store_true", help="run tests/browser too; it needs Chromium")

@@ -1,5 +1,6 @@
 """The controller with its real collaborators: hub.yaml on disk, launchd, the reconciler."""
 
+import os
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +30,13 @@ from mlxhub.files.machine import Machine
 from mlxhub.fleet.catalogue import disable_model, discovered_models, enable_model
 from mlxhub.fleet.holdings import look_at_holdings
 from mlxhub.fleet.hub import Hub
+from mlxhub.fleet.pulls import begin_pull
 from mlxhub.launchd.carry_out import Applied, During
 from mlxhub.launchd.contract import Launchd
 from mlxhub.launchd.reconcile import reconcile
 from mlxhub.protocol.hub import Failure
 from mlxhub.protocol.registry import DiscoveredList
+from mlxhub.registry.pulling import Pull
 
 
 def wire_controller(
@@ -87,6 +90,9 @@ class CatalogueOnDisk:
 
     def disable(self, name: str) -> None:
         disable_model(self._machine, name)
+
+    def begin_pull(self, repo: str) -> Pull:
+        return begin_pull(self._machine, repo, os.environ)
 
 
 class HubOnDisk:

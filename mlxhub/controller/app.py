@@ -26,6 +26,7 @@ from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.operation_log import OperationLog
 from mlxhub.controller.operations import Operations
+from mlxhub.controller.pulls import Pulls
 from mlxhub.controller.repairs import INTERVAL_SECONDS as REPAIR_EVERY_SECONDS
 from mlxhub.controller.repairs import Repairs
 from mlxhub.controller.routes.discovered import discovered_routes
@@ -35,6 +36,7 @@ from mlxhub.controller.routes.hub import hub_routes
 from mlxhub.controller.routes.model_details import model_detail_routes
 from mlxhub.controller.routes.openai import openai_routes
 from mlxhub.controller.routes.operations import operation_routes
+from mlxhub.controller.routes.pulls import pull_routes
 from mlxhub.controller.routes.unlocking import unlocking_routes
 from mlxhub.controller.scheduling import Scheduling
 from mlxhub.controller.sessions import Sessions
@@ -65,6 +67,7 @@ class Controller:
     repairs: Repairs
     frozen: FrozenProcesses
     discoveries: Discoveries
+    pulls: Pulls
 
     async def run(self) -> None:
         """Until cancelled: what goes on without being asked."""
@@ -87,6 +90,7 @@ class Controller:
         self.operations.cancel()
         self.operation_log.cancel()
         self.discoveries.cancel()
+        self.pulls.end()
 
 
 def make_controller(
@@ -117,6 +121,7 @@ def make_controller(
     operation_log = OperationLog(tasks, events.emit)
     scheduling = Scheduling(in_use, observer, operations, tasks, clock)
     discoveries = Discoveries(collaborators.catalogue.discover, tasks)
+    pulls = Pulls(collaborators.catalogue.begin_pull, events.emit, discoveries.begin, tasks)
     dispatcher = Dispatcher(in_use, observer, scheduling, workers, trust, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 
@@ -129,6 +134,7 @@ def make_controller(
             *event_routes(events),
             *model_detail_routes(in_use, history, lambda: events.is_closed),
             *discovered_routes(discoveries, collaborators.catalogue),
+            *pull_routes(pulls),
             *unlocking_routes(sessions),
             *health_routes(lambda: observer.has_seen_all),
             *dashboard_routes(lambda: in_use.value.config.enable_status_page),
@@ -158,6 +164,7 @@ def make_controller(
         repairs,
         frozen,
         discoveries,
+        pulls,
     )
 
 

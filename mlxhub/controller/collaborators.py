@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from mlxhub.controller.pulls import Pulling
 from mlxhub.files.ports import port_holder
 from mlxhub.fleet.holdings import NOTHING_HELD, Holdings
 from mlxhub.fleet.hub import Hub
@@ -47,6 +48,9 @@ class Catalogue(Protocol):
 
     def disable(self, name: str) -> None:
         """Raises ConfigError, UnknownModel and HubYamlLeftAlone."""
+
+    def begin_pull(self, repo: str) -> Pulling:
+        """Raises PullFailed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from mlxhub.protocol.hub import (
 )
 from mlxhub.protocol.openapi import Operation, make_openapi
 from mlxhub.protocol.operations import MODEL_OPERATIONS
-from mlxhub.protocol.registry import DisableModel, DiscoveredView, EnableModel
+from mlxhub.protocol.registry import DisableModel, DiscoveredView, EnableModel, PullList, PullModel, PullView
 
 # Without it the answer is how to find what has begun.
 _WAIT = {"wait": {"type": "boolean"}}
@@ -60,6 +60,11 @@ _OPERATIONS = {
     ("POST", "/hub/discovered/disable"): Operation(
         "Make one of hub.yaml a comment.", ActionResult, asks=DisableModel
     ),
+    ("GET", "/hub/pulls"): Operation("Models that are, or were, pulled.", PullList),
+    ("POST", "/hub/pulls"): Operation(
+        "Pull one into the Hugging Face cache.", PullView, asks=PullModel, accepted=PullView
+    ),
+    ("DELETE", "/hub/pulls/{id}"): Operation("End a pull; what has come is kept.", PullView),
     ("GET", "/hub/operations"): Operation("What was asked of the hub, the newest first.", OperationList),
     ("GET", "/hub/operations/{id}"): Operation("One of these.", OperationView),
     ("POST", "/hub/reload"): Operation("Read hub.yaml again and apply what changed.", ReloadResult),

@@ -84,6 +84,8 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.GenerationFailed: HttpError(500, "server_error", "generation_failed"),
     errors.LockTimeout: HttpError(409, "server_error", "hub_is_changing"),
     errors.OpenAddress: HttpError(409, "invalid_request_error", "open_address"),
+    errors.PullFailed: HttpError(409, "invalid_request_error", "pull_refused"),
+    errors.UnknownPull: HttpError(404, "invalid_request_error", "pull_not_found"),
     errors.HubYamlLeftAlone: HttpError(409, "invalid_request_error", "hub_yaml_left_alone"),
     errors.UnknownCheckpoint: HttpError(404, "invalid_request_error", "model_not_on_disk"),
     errors.PlanRefused: HttpError(409, "invalid_request_error", "not_ours"),

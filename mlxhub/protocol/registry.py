@@ -1,5 +1,7 @@
 """What crosses HTTP, and comes with --json, about models on disk."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -55,6 +57,40 @@ class DiscoveredView(DiscoveredList):
     scanned_at: float | None
     scanning: bool
     error: str | None
+
+
+class PullState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class PullView(BaseModel):
+    """`total_bytes`: null until it is known. `code` says in a word why it failed, `error` more."""
+
+    id: str
+    model: str
+    state: PullState
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+    code: str | None = None
+    error: str | None = None
+
+
+class PullList(BaseModel):
+    """Since the controller began, the newest first."""
+
+    pulls: list[PullView]
+
+
+class PullModel(BaseModel):
+    """`model`: a repo id."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str = Field(min_length=1, max_length=200)
 
 
 class EnableModel(BaseModel):

@@ -1,0 +1,143 @@
+"""Models that are being pulled: one at a time, the others wait; who asks again gets the one there is."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from mlxhub.errors import PullFailed, UnknownPull
+from mlxhub.fleet.happenings import PULL_BEGAN, PULL_ENDED, PULL_FAILED, Happening
+from mlxhub.protocol.registry import PullList, PullState, PullView
+from mlxhub.registry.pulling import Came, Planned, PullNews, require_repo_id
+
+MOST_WAITING = 16
+_KEPT = 50
+_OPEN = (PullState.QUEUED, PullState.RUNNING)
+
+
+class Pulling(Protocol):
+    """One at work. Iterating blocks, in one thread."""
+
+    def __iter__(self) -> Iterator[PullNews]:
+        """Raises PullFailed."""
+
+    def cancel(self) -> None:
+        """From any thread."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    view: PullView
+    pulling: Pulling | None = None
+
+
+class Pulls:
+    """On the event loop. `begin` starts one, and blocks for a moment; `pulled`: one is there."""
+
+    def __init__(
+        self,
+        begin: Callable[[str], Pulling],
+        emit: Callable[[Happening], None],
+        pulled: Callable[[], None],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._begin = begin
+        self._emit = emit
+        self._pulled = pulled
+        self._tasks = tasks
+        self._entries: dict[str, _Entry] = {}
+        self._working: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def views(self) -> PullList:
+        """The newest first."""
+        return PullList(pulls=[entry.view for entry in reversed(self._entries.values())])
+
+    def add(self, repo: str) -> PullView:
+        """Raises PullFailed: it is no repo id, or too many wait."""
+        require_repo_id(repo)
+        waiting = [entry for entry in self._entries.values() if entry.view.state in _OPEN]
+        for entry in waiting:
+            if entry.view.model == repo:
+                return entry.view
+        if len(waiting) >= MOST_WAITING:
+            raise PullFailed("busy", f"{len(waiting)} models are waiting to be pulled. Try again later.")
+        view = PullView(id=f"pull-{secrets.token_hex(8)}", model=repo, state=PullState.QUEUED)
+        self._entries[view.id] = _Entry(view)
+        self._forget()
+        if self._working is None:
+            self._working = self._tasks.create_task(self._work())
+        return view
+
+    def cancel(self, pull_id: str) -> PullView:
+        """One that is over stays as it is. Raises UnknownPull."""
+        entry = self._entries.get(pull_id)
+        if entry is None:
+            raise UnknownPull(pull_id)
+        if entry.view.state is PullState.QUEUED:
+            entry.view = entry.view.model_copy(update={"state": PullState.CANCELLED})
+        elif entry.pulling is not None and entry.view.state is PullState.RUNNING:
+            entry.pulling.cancel()
+        return entry.view
+
+    def end(self) -> None:
+        """The process ends, and what it pulls with it; the next pull goes on from there."""
+        for pull_id, entry in self._entries.items():
+            if entry.view.state in _OPEN:
+                self.cancel(pull_id)
+
+    async def _work(self) -> None:
+        try:
+            while (entry := self._next()) is not None:
+                await self._pull(entry)
+        finally:
+            self._working = None
+
+    def _next(self) -> _Entry | None:
+        queued = (entry for entry in self._entries.values() if entry.view.state is PullState.QUEUED)
+        return next(queued, None)
+
+    async def _pull(self, entry: _Entry) -> None:
+        repo = entry.view.model
+        self._note(entry, state=PullState.RUNNING)
+        self._emit(Happening(PULL_BEGAN, f"{repo} is being pulled."))
+        try:
+            await asyncio.to_thread(self._follow, entry)
+        except PullFailed as failed:
+            was_cancelled = failed.code == "cancelled"
+            state = PullState.CANCELLED if was_cancelled else PullState.FAILED
+            self._note(entry, state=state, error=str(failed), code=failed.code)
+            self._emit(Happening(PULL_FAILED, str(failed)))
+        else:
+            self._note(entry, state=PullState.DONE, done_bytes=entry.view.total_bytes)
+            self._emit(Happening(PULL_ENDED, f"{repo} has been pulled."))
+            self._pulled()
+
+    def _follow(self, entry: _Entry) -> None:
+        """In a thread of its own."""
+        pulling = self._begin(entry.view.model)
+        self._loop.call_soon_threadsafe(self._begun, entry, pulling)
+        for news in pulling:
+            match news:
+                case Planned(total_bytes=total, have_bytes=have):
+                    self._loop.call_soon_threadsafe(self._plan, entry, total, have)
+                case Came(done):
+                    self._loop.call_soon_threadsafe(self._came, entry, done)
+
+    def _begun(self, entry: _Entry, pulling: Pulling) -> None:
+        entry.pulling = pulling
+
+    def _plan(self, entry: _Entry, total_bytes: int, have_bytes: int) -> None:
+        self._note(entry, total_bytes=total_bytes, done_bytes=have_bytes)
+
+    def _came(self, entry: _Entry, done_bytes: int) -> None:
+        self._note(entry, done_bytes=done_bytes)
+
+    def _note(self, entry: _Entry, **facts: object) -> None:
+        entry.view = entry.view.model_copy(update=facts)
+
+    def _forget(self) -> None:
+        over = [pull_id for pull_id, entry in self._entries.items() if entry.view.state not in _OPEN]
+        for pull_id in over[: max(0, len(self._entries) - _KEPT)]:
+            del self._entries[pull_id]
