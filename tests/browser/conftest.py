@@ -11,6 +11,7 @@ from mlxhub.files.keys import current_key
 from tests.browser.asking import HubFacts, Keys
 from tests.browser.attacker import Attacker, serve_attacks
 from tests.browser.watching import Watch
+from tests.fakes.model_hub import ModelHub, running_model_hub
 from tests.stories.conftest import LiveHub, make_hub
 
 ARGUMENTS = (
@@ -38,14 +39,25 @@ MODELS = (
 
 
 @pytest.fixture(scope="session")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+def model_hub() -> Iterator[ModelHub]:
+    """Where the controller pulls from."""
+    with running_model_hub(model_directory()) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory, model_hub: ModelHub) -> Iterator[LiveHub]:
     """Installed and running; tests leave it as they found it."""
     place = tmp_path_factory.mktemp("browser")
     shutil.copytree(model_directory(), place / "models" / "found")
     hub = make_hub(place)
     hub.write(*MODELS, discovery=f"{{paths: ['{place / 'models'}']}}")
-    hub.ok("install")
-    yield hub
+    with pytest.MonkeyPatch.context() as patch:
+        # An install hands them on to the controller.
+        patch.setenv("HF_ENDPOINT", model_hub.url)
+        patch.setenv("HF_HOME", str(place / "hf"))
+        hub.ok("install")
+        yield hub
     hub.remove()
 
 

@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.asking import HubFacts
 from tests.browser.test_unlocking import expect_locked, expect_unlocked, row
+from tests.fakes.model_hub import ModelHub
 from tests.stories.conftest import LiveHub
 
 
@@ -120,6 +121,34 @@ def test_a_model_on_disk_is_found_enabled_and_disabled(page: Page, hub: LiveHub)
     expect(found.get_by_role("button", name="Enable")).to_be_visible()
     assert "# - name: found" in (hub.home / "hub.yaml").read_text()
     (hub.home / "hub.yaml").write_text(before)
+
+
+def test_a_model_is_pulled_cancelled_and_gone_on_with(page: Page, model_hub: ModelHub) -> None:
+    page.get_by_role("link", name="Discover").click()
+    field = page.get_by_label("Pull a model from Hugging Face")
+    field.fill("no repo id")
+    field.press("Enter")
+    expect(flash(page)).to_contain_text("is no repo id")
+    model_hub.stall_after = 100_000
+    field.fill("org/tiny")
+    field.press("Enter")
+    pulls = page.get_by_role("list", name="Pulls").get_by_role("listitem")
+    expect(pulls.first).to_contain_text("% of 0 MB")
+    expect(page.get_by_role("progressbar", name="Pull of org/tiny")).to_be_visible()
+    page.get_by_role("button", name="Cancel org/tiny").click()
+    expect(pulls.first).to_contain_text("cancelled")
+    model_hub.stall_after = None
+    model_hub.may_go_on.set()
+    field.fill("org/tiny")
+    field.press("Enter")
+    expect(pulls.first).to_contain_text("done")
+    found = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="org/tiny"))
+    expect(found.get_by_role("button", name="Enable")).to_be_visible()
+    model_hub.listing_status = 403
+    field.fill("org/tiny")
+    field.press("Enter")
+    expect(pulls.first).to_contain_text("asks for consent")
+    model_hub.listing_status = 200
 
 
 def test_everything_is_reached_by_keyboard(page: Page) -> None:

@@ -1,6 +1,7 @@
 // What lies on this machine's disks, and its way into hub.yaml.
 
 import { flash, whilePressed } from "./flash.js";
+import { showPulls, wirePulls } from "./pulls.js";
 import { ask, post, soon } from "./session.js";
 import { count, element, fromTemplate, setText, showBanner, size, timeOfDay } from "./words.js";
 
@@ -9,20 +10,26 @@ const WHILE_SCANNING_MS = 500;
 let changed = false;
 
 export async function showDiscovered() {
+  await showPulls(showModels);
+  await showModels();
+}
+
+async function showModels() {
   const view = await ask("/hub/discovered", { signal: soon() });
   show(view);
-  if (view.scanning) setTimeout(() => { if (!element("discover").hidden) showDiscovered().catch(() => {}); }, WHILE_SCANNING_MS);
+  if (view.scanning) setTimeout(() => { if (!element("discover").hidden) showModels().catch(() => {}); }, WHILE_SCANNING_MS);
 }
 
 export function wireDiscovery(reload) {
+  wirePulls(showModels);
   element("rescan").addEventListener("click", (event) => whilePressed(event.currentTarget, async () => {
     await post("/hub/discovered/rescan");
-    await showDiscovered();
+    await showModels();
   }));
   element("apply-discovered").addEventListener("click", (event) => whilePressed(event.currentTarget, async () => {
     await reload();
     changed = false;
-    await showDiscovered();
+    await showModels();
   }));
 }
 
@@ -62,7 +69,7 @@ function makeRow(model) {
     const result = await post(`/hub/discovered/${path}`, { model: asked });
     changed = true;
     flash("ok", result.message);
-    await showDiscovered();
+    await showModels();
   }));
   return row;
 }
