@@ -217,7 +217,7 @@ def test_models_that_cannot_be_loaded_are_named(found: Found) -> None:
     )
     assert "/models/alpha: there is no such directory" in models.files(gone)[0].text
     missing = replace(found, checkpoints={}, locations={"alpha": "org/alpha"})
-    assert models.cached(missing)[0].fix == "hf download org/alpha"
+    assert models.cached(missing)[0].fix == "mlxhub models pull org/alpha"
 
 
 def test_on_a_mac_models_in_guarded_places_are_warned_of(found: Found, machine: Machine) -> None:

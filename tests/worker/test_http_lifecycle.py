@@ -106,7 +106,7 @@ def test_a_repo_id_is_found_in_the_hugging_face_cache_and_nowhere_else(
         assert worker.post("/load").status_code == 200
     with run_worker(model_path="some/other") as worker:
         error = worker.post("/load").json()["error"]
-        assert "hf download some/other" in error["message"]
+        assert "mlxhub models pull some/other" in error["message"]
 
 
 def test_without_jit_only_a_load_loads(run_worker: RunWorker, random_model: Path) -> None:

@@ -303,7 +303,7 @@ def test_a_damaged_model_is_refused_with_a_reason(
 
 
 def test_a_model_that_is_nowhere_names_the_command_that_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(LoadFailed, match="hf download mlx-community/absent"):
+    with pytest.raises(LoadFailed, match="mlxhub models pull mlx-community/absent"):
         make_engine("mlx-community/absent").load()
     with pytest.raises(LoadFailed, match="is not a directory"):
         make_engine("/nowhere/at/all").load()

@@ -28,7 +28,7 @@ def cached(found: Found) -> list[Finding]:
     if found.config is None:
         return unknown_without_hub("models there should be")
     faults = (
-        fail(f'Model "{name}": {repo} is not in the Hugging Face cache.', f"hf download {repo}")
+        fail(f'Model "{name}": {repo} is not in the Hugging Face cache.', f"mlxhub models pull {repo}")
         for name, repo in found.locations.items()
         if name not in found.checkpoints
     )

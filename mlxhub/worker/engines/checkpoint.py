@@ -92,5 +92,7 @@ def _in_cache(name: str, repo: str) -> Path:
     except OSError:
         # LocalEntryNotFoundError is an OSError, and so is an unreadable cache.
         raise LoadFailed(
-            name, f'"{repo}" is not, or not whole, in the Hugging Face cache. Get it with: hf download {repo}'
+            name,
+            f'"{repo}" is not, or not whole, in the Hugging Face cache. '
+            f"Get it with: mlxhub models pull {repo}",
         ) from None
