@@ -109,14 +109,20 @@ def _event_seconds(page: Page, hub: httpx.Client, action: str, before: str, afte
     page.evaluate(f"void (window.seen = ({_SEEN})(['m0', '{before}']))")
     hub.post(f"/hub/models/m0/{action}", json={})
     seen: float = page.evaluate("window.seen")
-    happened = next(
-        event["at"]
-        for event in _events(hub)
-        if event["sequence"] > known and event.get("process") not in (None, before)
-    )
+    happened = _happened(hub, known, before)
     first = page.locator("#models tbody tr").first
     first.locator('[data-field="process"]').filter(has_text=after).wait_for()
     return seen - happened
+
+
+def _happened(hub: httpx.Client, known: int, before: str) -> float:
+    """The page may have asked before the event was told."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for event in _events(hub):
+            if event["sequence"] > known and event.get("process") not in (None, before):
+                return float(event["at"])
+    raise TimeoutError("nothing happened")
 
 
 def _events(hub: httpx.Client) -> list[dict[str, Any]]:

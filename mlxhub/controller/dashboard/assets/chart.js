@@ -1,4 +1,4 @@
-// One line over the last hour, as SVG: drawn by hand, since a line and an area need no library.
+// One line over `span` seconds until now, as SVG: drawn by hand, since a line and an area need no library.
 
 const WIDTH = 240;
 const HEIGHT = 48;

@@ -7,6 +7,8 @@ import { ask, soon } from "./session.js";
 import { fromTemplate, size } from "./words.js";
 
 const HOUR_SECONDS = 3600;
+// A hub that has just begun is drawn over so many.
+const LEAST_SECONDS = 300;
 const CHARTS_EVERY_MS = 15_000;
 
 // The row below a model's own. `close` ends all that it does.
@@ -37,7 +39,9 @@ async function keepDrawing(name, box, signal) {
 
 async function drawAll(name, box) {
   const { points, seconds } = await ask(`/hub/models/${encodeURIComponent(name)}/history`, { signal: soon() });
-  const shared = { seconds, until: Date.now() / 1000, span: HOUR_SECONDS };
+  const until = Date.now() / 1000;
+  const known = points.length ? until - points[0].at : 0;
+  const shared = { seconds, until, span: Math.min(HOUR_SECONDS, Math.max(known, LEAST_SECONDS)) };
   const of = (value) => points.map((point) => [point.at, value(point)]);
   const whole = (value) => String(Math.round(value));
   box.replaceChildren(

@@ -35,7 +35,7 @@ export function wireDiscovery(reload) {
 
 function show(view) {
   const when = view.scanned_at === null ? "" : `Last looked at ${timeOfDay(view.scanned_at)}.`;
-  const state = view.scanning ? "Looking …" : `${view.models.length} models. ${when}`;
+  const state = view.scanning ? "Looking …" : `${view.models.length} ${view.models.length === 1 ? "model" : "models"}. ${when}`;
   setText(element("discover-state"), state);
   showBanner(element("discover-error"), "warn", view.error ?? (view.scanning || view.complete ? null
     : "Not every directory could be looked at in time. Is a disk gone?"));

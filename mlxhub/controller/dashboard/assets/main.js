@@ -22,6 +22,7 @@ function showUnlockError(text) {
 }
 
 function showLocked() {
+  document.body.classList.remove("beginning");
   if (session.secret) showUnlockError("The session is over: it was too old, or the controller has started anew.");
   session.secret = null;
   lastStatus = null;
@@ -40,6 +41,7 @@ function showLocked() {
 }
 
 function showUnlocked() {
+  document.body.classList.remove("beginning");
   element("locked").hidden = true;
   element("unlocked").hidden = false;
   element("hub-buttons").hidden = false;
