@@ -11,6 +11,7 @@ written last: until then nobody takes what is there for a model.
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import threading
@@ -38,6 +39,7 @@ _LISTING_SECONDS = 30.0
 _ORPHANED = 75
 # The one that a repo id in hub.yaml means.
 _REVISION = "main"
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class _Progress:
@@ -53,13 +55,17 @@ class _Progress:
 
 
 class _Counted:
-    """A file that counts what is written, as huggingface_hub uses one."""
+    """A file as huggingface_hub uses one, that counts what comes and takes no more than was promised."""
 
-    def __init__(self, file: BinaryIO, progress: _Progress) -> None:
+    def __init__(self, file: BinaryIO, promised: RemoteFile, progress: _Progress) -> None:
         self._file = file
+        self._promised = promised
         self._progress = progress
 
     def write(self, data: bytes) -> int:
+        if self._file.tell() + len(data) > self._promised.size:
+            self._file.truncate(0)
+            raise Failed("corrupt", f"More came of {self._promised.name} than was promised. Pull it again.")
         self._progress.add(len(data))
         return self._file.write(data)
 
@@ -131,7 +137,7 @@ def _listing(repo: str) -> tuple[str, list[RemoteFile]]:
     """All are of one commit, whatever is pushed meanwhile."""
     with told_as_faults_of(repo):
         info = HfApi().model_info(repo, revision=_REVISION, files_metadata=True, timeout=_LISTING_SECONDS)
-        if info.sha is None or len(info.sha) != 40 or not info.sha.isalnum():
+        if info.sha is None or not _COMMIT.fullmatch(info.sha):
             raise Failed("server", f"The server does not say which commit {repo} is at.")
         listed = [
             (each.rfilename, each.size, each.blob_id if each.lfs is None else each.lfs.sha256)
@@ -169,7 +175,7 @@ def _fetch(repo: str, commit: str, file: RemoteFile, blob: Path, progress: _Prog
         with told_as_faults_of(repo):
             http_get(
                 hf_hub_url(repo, file.name, revision=commit),
-                _Counted(opened, progress),  # type: ignore[arg-type]
+                _Counted(opened, file, progress),  # type: ignore[arg-type]
                 resume_size=begun,
                 headers=build_hf_headers(),
                 expected_size=file.size,

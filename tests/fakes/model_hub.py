@@ -1,5 +1,6 @@
 """A hub of models as huggingface_hub knows one, which can misbehave."""
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -25,6 +26,7 @@ class ModelHub:
     cut_after: int | None = None
     stall_after: int | None = None
     corrupt: str | None = None
+    endless: bool = False
     listed_sizes: dict[str, int] = field(default_factory=dict)
     more_names: tuple[str, ...] = ()
     may_go_on: threading.Event = field(default_factory=threading.Event)
@@ -79,6 +81,15 @@ class _Handler(BaseHTTPRequestHandler):
         data = hub.files.get(name, b"evil")
         if name == hub.corrupt:
             data = bytes(len(data))
+        if hub.endless:
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(bytes(65_536))
+            return
         begin = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
         self.send_response(206 if begin else 200)
         self.send_header("Content-Length", str(len(data) - begin))

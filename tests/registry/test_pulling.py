@@ -131,6 +131,15 @@ def test_a_file_that_is_not_what_was_promised_is_thrown_away(
     assert isinstance(pulled(cache, environment)[-1], Pulled)
 
 
+def test_a_server_that_never_ends_fills_no_disk(
+    cache: Path, environment: dict[str, str], model_hub: ModelHub
+) -> None:
+    model_hub.endless = True
+    failed = refused(cache, environment)
+    assert (failed.code, "than was promised" in str(failed)) == ("corrupt", True)
+    assert sum(path.stat().st_size for path in cache.rglob("*.incomplete")) < 1_000_000
+
+
 @pytest.mark.parametrize("size", [10, 10_000_000])
 def test_a_size_that_is_a_lie_is_found_out(
     cache: Path, environment: dict[str, str], model_hub: ModelHub, size: int
