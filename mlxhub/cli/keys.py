@@ -8,6 +8,7 @@ import click
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import find_machine
+from mlxhub.files.connections import connected_clients
 from mlxhub.files.keys import ALL, Which, current_key, rotate_key
 
 # For a moment the hub itself still signs with the old one.
@@ -40,7 +41,8 @@ def show(file: Path | None, which: Literal["api", "admin"]) -> None:
 @click.pass_obj
 def rotate(file: Path | None, which: Literal["api", "admin", "all"], keep_old: float | None) -> None:
     """Make new keys, in force at once; running answers go on, and so do sessions of browsers."""
-    directory = find_machine(file).paths.keys
+    paths = find_machine(file).paths
+    directory = paths.keys
     chosen: tuple[Which, ...] = ALL if which == "all" else (which,)
     for each in chosen:
         if each == "worker":
@@ -50,6 +52,11 @@ def rotate(file: Path | None, which: Literal["api", "admin", "all"], keep_old: f
         rotate_key(directory, each, keep_until=until)
         kept = "" if keep_old is None else f" The old one is taken for {keep_old:g} h more."
         flash(Tone.OK, f"The {each} key is new; see it with: mlxhub keys show {each}.{kept}")
+    if "api" in chosen:
+        for client in connected_clients(paths):
+            flash(
+                Tone.WARN, f"The settings of {client} may have the old key. Tell it: mlxhub connect {client}"
+            )
 
 
 COMMANDS = {"keys": keys}

@@ -48,6 +48,10 @@ def test_a_hub_that_needs_a_key_gives_it_and_undo_takes_it_back(
     provider = tomllib.loads(profile.read_text())["model_providers"]["mlxhub"]
     assert provider["experimental_bearer_token"] == key
     assert profile.stat().st_mode & 0o077 == 0
+    assert "settings of codex may have the old key" in hub.run("keys", "rotate").stderr
+    hub.ok("connect", "codex", "--model", "other")
+    key = hub.ok("keys", "show").strip()
+    assert key in profile.read_text()
     hub.ok("connect", "codex", "--undo")
     assert not profile.exists()
     assert json.loads(hub.ok("env", "--json"))["OPENAI_API_KEY"] == key
