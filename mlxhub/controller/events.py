@@ -10,7 +10,7 @@ from typing import Protocol
 
 from loguru import logger
 
-from mlxhub.fleet.happenings import LOAD_FAILED, OPERATION_BEGAN, Happening
+from mlxhub.fleet.happenings import LOAD_FAILED, OPERATION_BEGAN, PULL_CAME, Happening
 from mlxhub.protocol.hub import EVENTS_MISSED, HubEvent
 
 KEPT_EVENTS = 1000
@@ -104,7 +104,7 @@ class EventLog:
 
 
 def log_event(event: HubEvent) -> None:
-    """The sink that is the controller's own log; what comes of an operation is told there once."""
-    if event.kind == OPERATION_BEGAN:
+    """The sink that is the controller's own log; what comes of an operation or a pull is told there once."""
+    if event.kind in (OPERATION_BEGAN, PULL_CAME):
         return
     logger.log("ERROR" if event.kind == LOAD_FAILED else "INFO", "{}", event.message)

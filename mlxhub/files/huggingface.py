@@ -10,3 +10,8 @@ def cache_directory(environment: Mapping[str, str], home: Path) -> Path:
         return Path(own)
     root = environment.get("HF_HOME")
     return (Path(root) if root else home / ".cache" / "huggingface") / "hub"
+
+
+def cache_entry(cache: Path, repo: str) -> Path:
+    """Where this model of it lies."""
+    return cache / f"models--{repo.replace('/', '--')}"

@@ -12,7 +12,8 @@ RELOADED = "hub.reloaded"
 CONTROLLER_STARTED = "controller.started"
 CONTROLLER_STOPPING = "controller.stopping"
 OPERATION_BEGAN = "operation.running"
-PULL_BEGAN, PULL_ENDED, PULL_FAILED = "pull.running", "pull.done", "pull.failed"
+PULL_BEGAN, PULL_CAME = "pull.running", "pull.progress"
+PULL_ENDED, PULL_FAILED = "pull.done", "pull.failed"
 
 
 @dataclass(frozen=True, slots=True)

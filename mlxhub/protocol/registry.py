@@ -68,13 +68,17 @@ class PullState(StrEnum):
 
 
 class PullView(BaseModel):
-    """`total_bytes`: null until it is known. `code` says in a word why it failed, `error` more."""
+    """`total_bytes`: null until it is known; `bytes_per_second`: also while it does not run.
+
+    `code` says in a word why it failed, `error` more.
+    """
 
     id: str
     model: str
     state: PullState
     done_bytes: int | None = None
     total_bytes: int | None = None
+    bytes_per_second: int | None = None
     code: str | None = None
     error: str | None = None
 
@@ -83,6 +87,15 @@ class PullList(BaseModel):
     """Since the controller began, the newest first."""
 
     pulls: list[PullView]
+
+
+class PulledModel(BaseModel):
+    """What `models pull` brought."""
+
+    model: str
+    commit: str
+    directory: str
+    size_bytes: int
 
 
 class PullModel(BaseModel):

@@ -26,6 +26,7 @@ from huggingface_hub.errors import CacheNotFound
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils._headers import build_hf_headers
 
+from mlxhub.files.huggingface import cache_entry
 from mlxhub.files.locks import try_lock
 from mlxhub.files.state import write_atomically
 from mlxhub.registry.hub_faults import Failed, told_as_disk_faults, told_as_faults_of
@@ -106,7 +107,7 @@ def _say(key: str, value: object) -> None:
 
 def _pull(repo: str, cache: Path) -> Path:
     commit, files = _listing(repo)
-    own = cache / f"models--{repo.replace('/', '--')}"
+    own = cache_entry(cache, repo)
     blobs, snapshot = own / "blobs", own / "snapshots" / commit
     with told_as_disk_faults(), _alone(cache / ".locks" / f"{own.name}.mlxhub.lock", repo):
         for directory in (blobs, snapshot, own / "refs"):
@@ -180,16 +181,27 @@ def _fetch(repo: str, commit: str, file: RemoteFile, blob: Path, progress: _Prog
                 headers=build_hf_headers(),
                 expected_size=file.size,
             )
-    _say("checking", file.name)
     if _digest(incomplete, file) != file.digest:
         incomplete.unlink()
         raise Failed(
             "corrupt", f"{file.name} is not what {repo} says it is. It was thrown away; pull it again."
         )
+    _to_disk(incomplete)
     incomplete.replace(blob)
 
 
+def _to_disk(path: Path) -> None:
+    """Else a machine that loses power may keep the name and lose what is in it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _digest(path: Path, file: RemoteFile) -> str:
+    """It says all the while that it checks: a large file on a slow disk takes minutes."""
+    said_at = -_SAY_EVERY_SECONDS
     is_git = len(file.digest) == 40
     digest = hashlib.sha1(usedforsecurity=False) if is_git else hashlib.sha256()
     if is_git:
@@ -197,20 +209,24 @@ def _digest(path: Path, file: RemoteFile) -> str:
     with path.open("rb") as opened:
         while data := opened.read(_READ_BYTES):
             digest.update(data)
+            if time.monotonic() - said_at >= _SAY_EVERY_SECONDS:
+                said_at = time.monotonic()
+                _say("checking", file.name)
     return digest.hexdigest()
 
 
 def _remove(repo: str, cache: Path) -> int:
     """Bytes that are free again."""
-    own = cache / f"models--{repo.replace('/', '--')}"
+    own = cache_entry(cache, repo)
     with told_as_disk_faults(), _alone(cache / ".locks" / f"{own.name}.mlxhub.lock", repo):
         try:
-            found = next((each for each in scan_cache_dir(cache).repos if each.repo_id == repo), None)
+            scanned = scan_cache_dir(cache)
         except CacheNotFound:
-            found = None
+            scanned = None
+        found = next((each for each in (scanned.repos if scanned else ()) if each.repo_id == repo), None)
         freed = 0
-        if found is not None:
-            strategy = scan_cache_dir(cache).delete_revisions(*(each.commit_hash for each in found.revisions))
+        if scanned is not None and found is not None:
+            strategy = scanned.delete_revisions(*(each.commit_hash for each in found.revisions))
             freed = strategy.expected_freed_size
             strategy.execute()
         # What of a pull was never finished is no revision yet.

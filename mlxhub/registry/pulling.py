@@ -22,6 +22,12 @@ _QUIET = {
     # Its downloads cannot be gone on with.
     "HF_HUB_DISABLE_XET": "1",
 }
+# Of whoever asks for a pull the program gets this and no keys of other things.
+_HANDED_ON = re.compile(
+    r"HF_.*|HUGGING_FACE_HUB_TOKEN|HOME|PATH|LANG|TZ|TMPDIR|XDG_CACHE_HOME|(DY)?LD_(FALLBACK_)?LIBRARY_PATH"
+    r"|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE",
+    re.IGNORECASE,
+)
 _AGAIN = "What has come is kept; the same command goes on from there."
 
 
@@ -100,6 +106,11 @@ class Pull:
         self._child.cancel()
 
 
+def pulling_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of this one says where the hub and the cache are, and how they are reached."""
+    return {name: value for name, value in environment.items() if _HANDED_ON.fullmatch(name)} | _QUIET
+
+
 def remove_from_cache(repo: str, cache: Path, environment: Mapping[str, str]) -> int:
     """Bytes that are free again. Raises PullFailed."""
     require_repo_id(repo)
@@ -118,7 +129,9 @@ def remove_from_cache(repo: str, cache: Path, environment: Mapping[str, str]) ->
 def _start(arguments: tuple[str, ...], environment: Mapping[str, str]) -> ChildLines:
     try:
         return ChildLines(
-            (*_PROGRAM, *arguments), environment={**environment, **_QUIET}, silence_seconds=_SILENCE_SECONDS
+            (*_PROGRAM, *arguments),
+            environment=pulling_environment(environment),
+            silence_seconds=_SILENCE_SECONDS,
         )
     except OSError as error:
         raise PullFailed("broken_off", f"The program that pulls does not start: {error}.") from error

@@ -37,6 +37,9 @@ class HubFacts:
     def act(self, model: str, action: str) -> None:
         self._post(f"/hub/models/{model}/{action}?wait=1")
 
+    def pull(self, repo: str) -> None:
+        self._post("/hub/pulls", {"model": repo})
+
     def shut_down(self) -> None:
         """The controller; its models serve on."""
         self._post("/hub/shutdown")
@@ -68,5 +71,5 @@ class HubFacts:
     def _status(self) -> Any:
         return self._client.get("/hub/status?fresh=1").raise_for_status().json()
 
-    def _post(self, path: str) -> Any:
-        return self._client.post(path, json={}).raise_for_status().json()
+    def _post(self, path: str, body: dict[str, str] | None = None) -> Any:
+        return self._client.post(path, json=body or {}).raise_for_status().json()

@@ -151,6 +151,14 @@ def test_a_model_is_pulled_cancelled_and_gone_on_with(page: Page, model_hub: Mod
     model_hub.listing_status = 200
 
 
+def test_what_somebody_else_pulls_is_shown_as_it_begins(page: Page, facts: HubFacts) -> None:
+    page.get_by_role("link", name="Discover").click()
+    pulls = page.get_by_role("list", name="Pulls").get_by_role("listitem")
+    expect(page.locator("#discover-state")).to_contain_text("models.")
+    facts.pull("org/elsewhere")
+    expect(pulls.filter(has_text="org/elsewhere")).to_contain_text("There is no org/elsewhere")
+
+
 def test_everything_is_reached_by_keyboard(page: Page) -> None:
     opener = page.get_by_role("button", name="demo", exact=True)
     for _ in range(40):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlxhub.errors import PullFailed
+from mlxhub.errors import PullFailed, UnknownCheckpoint
 from mlxhub.registry.pulling import Came, Planned, Pulled
 from tests.controller.hub import ALPHA, RunningHub, running_hub
 from tests.fakes.waiting import until
@@ -95,6 +95,50 @@ async def test_a_pull_that_does_not_start_is_told(tmp_path: Path) -> None:
         await pull(hub, "org/a")
         told = await until_told(hub, lambda told: told[0]["state"] == "failed")
         assert told[0]["code"] == "broken_off"
+
+
+async def test_an_error_nobody_expected_ends_the_pull_and_not_the_controller(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA) as hub:
+        hub.catalogue.error = UnknownCheckpoint("org/a")
+        await pull(hub, "org/a")
+        told = await until_told(hub, lambda told: told[0]["state"] == "failed")
+        assert "org/a" in told[0]["error"]
+        hub.catalogue.error = None
+        await pull(hub, "org/a")
+        await until(lambda: len(hub.catalogue.pulls) == 1)
+        hub.catalogue.pulls[0].say(Pulled("/cache/a"))
+        await until_told(hub, lambda told: told[0]["state"] == "done")
+
+
+async def test_one_that_is_cancelled_while_it_begins_is_cancelled(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA) as hub:
+        hub.catalogue.may_begin.clear()
+        begun = await pull(hub, "org/a")
+        await until_told(hub, lambda told: told[0]["state"] == "running")
+        await hub.client.delete(f"/hub/pulls/{begun['id']}")
+        hub.catalogue.may_begin.set()
+        await until_told(hub, lambda told: told[0]["state"] == "cancelled")
+
+
+async def test_how_quickly_it_comes_is_told_and_each_second_at_most_how_far_it_is(tmp_path: Path) -> None:
+    now = [1000.0]
+    async with running_hub(tmp_path, ALPHA, clock=lambda: now[0]) as hub:
+        await pull(hub, "org/a")
+        await until(lambda: len(hub.catalogue.pulls) == 1)
+        one = hub.catalogue.pulls[0]
+        one.say(Planned("c", 3, 1_000_000, 0))
+        await until_told(hub, lambda told: told[0]["total_bytes"] == 1_000_000)
+        for seconds, done in ((2.0, 100_000), (0.5, 200_000), (1.5, 400_000)):
+            now[0] += seconds
+            one.say(Came(done))
+            told = await until_told(hub, lambda told, done=done: told[0]["done_bytes"] == done)  # type: ignore[misc]
+        assert told[0]["bytes_per_second"] == 100_000
+        said = (await hub.client.get("/hub/events?follow=false")).text
+        shares = [share for share in ("10 %", "20 %", "40 %") if f"{share} of" in said]
+        assert shares == ["10 %", "40 %"]
+        one.say(Pulled("/cache/a"))
+        told = await until_told(hub, lambda told: told[0]["state"] == "done")
+        assert told[0]["bytes_per_second"] is None
 
 
 async def test_its_begin_and_its_end_are_events(tmp_path: Path) -> None:

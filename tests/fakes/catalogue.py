@@ -44,6 +44,8 @@ class FakeCatalogue:
     pulls: list[FakePull] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.may_begin = threading.Event()
+        self.may_begin.set()
         self.may_look = threading.Event()
         self.may_look.set()
 
@@ -64,6 +66,7 @@ class FakeCatalogue:
         self.enabled.remove(name)
 
     def begin_pull(self, repo: str) -> FakePull:
+        assert self.may_begin.wait(10)
         self._fail()
         self.pulls.append(FakePull(repo))
         return self.pulls[-1]

@@ -27,6 +27,8 @@ class ModelHub:
     stall_after: int | None = None
     corrupt: str | None = None
     endless: bool = False
+    # Another server's, which has the files.
+    redirect_to: str | None = None
     listed_sizes: dict[str, int] = field(default_factory=dict)
     more_names: tuple[str, ...] = ()
     may_go_on: threading.Event = field(default_factory=threading.Event)
@@ -73,6 +75,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, b"{}")
         elif hub.status != 200:
             self._answer(hub.status, b"{}")
+        elif hub.redirect_to is not None:
+            self.send_response(302)
+            self.send_header("Location", hub.redirect_to + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         else:
             self._file(self.path.rpartition("/")[2])
 

@@ -1,5 +1,6 @@
 """Models are pulled whole or not at all, from a hub that stalls, cuts off and lies."""
 
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,16 @@ from mlxhub.demo import model_directory
 from mlxhub.errors import PullFailed
 from mlxhub.files.checkpoint_probe import cached_snapshot
 from mlxhub.registry.intake import check_model
-from mlxhub.registry.pulling import Came, Planned, Pull, Pulled, PullNews, remove_from_cache
+from mlxhub.registry.pulling import (
+    Came,
+    Checking,
+    Planned,
+    Pull,
+    Pulled,
+    PullNews,
+    pulling_environment,
+    remove_from_cache,
+)
 from tests.eventually import eventually
 from tests.fakes.model_hub import COMMIT, ModelHub, running_model_hub
 
@@ -183,6 +193,8 @@ def test_code_pickles_and_names_that_lead_elsewhere_are_not_pulled(
         (403, "gated", "asks for consent"),
         (404, "not_found", "There is no org/tiny"),
         (400, "server", "The server answered 400"),
+        (429, "server", "The server answered 429"),
+        (500, "server", "The server answered 500"),
     ],
 )
 def test_what_the_server_refuses_is_said(
@@ -193,6 +205,63 @@ def test_what_the_server_refuses_is_said(
     assert failed.code == code
     assert said in str(failed)
     assert "hf_secret" not in str(failed)
+
+
+def test_a_server_that_says_no_more_is_given_up_and_gone_on_with(
+    cache: Path, environment: dict[str, str], model_hub: ModelHub
+) -> None:
+    model_hub.stall_after = 100_000
+    failed = refused(cache, environment)
+    assert (failed.code, "the same command goes on from there" in str(failed)) == ("network", True)
+    assert len([path for path, _ in model_hub.asked if path.endswith(WEIGHTS)]) > 1, "it was asked again"
+    assert cached_snapshot(cache, "org/tiny") is None
+    model_hub.stall_after = None
+    model_hub.may_go_on.set()
+    assert isinstance(pulled(cache, environment)[-1], Pulled)
+
+
+def test_files_that_lie_elsewhere_come_and_the_token_does_not_go_there(
+    cache: Path, environment: dict[str, str], model_hub: ModelHub
+) -> None:
+    with running_model_hub(model_directory()) as elsewhere:
+        model_hub.redirect_to = elsewhere.url.replace("127.0.0.1", "localhost")
+        news = pulled(cache, environment)
+    assert isinstance(news[-1], Pulled)
+    assert model_hub.authorizations == {"Bearer hf_secret"}
+    assert elsewhere.authorizations == {None}
+
+
+def test_while_a_large_file_is_checked_that_is_said_again_and_again(
+    cache: Path, environment: dict[str, str], model_hub: ModelHub
+) -> None:
+    size = 800_000_000
+    model_hub.listed_sizes[WEIGHTS] = size
+    blobs = cache / "models--org--tiny" / "blobs"
+    blobs.mkdir(parents=True)
+    digest = hashlib.sha256(model_hub.files[WEIGHTS]).hexdigest()
+    with (blobs / f"{digest}.incomplete").open("wb") as whole:
+        whole.truncate(size)  # it takes no room
+    said: list[PullNews] = []
+    news = iter(Pull("org/tiny", cache, environment))
+    with pytest.raises(PullFailed, match="is not what org/tiny says it is"):
+        said.extend(news)
+    assert said.count(Checking(WEIGHTS)) > 1
+    assert not list(blobs.glob(f"{digest}*"))
+
+
+def test_the_program_that_pulls_gets_no_keys_of_other_things() -> None:
+    asked_by = {
+        "HF_TOKEN": "hf_secret",
+        "HF_ENDPOINT": "http://127.0.0.1:1",
+        "https_proxy": "http://127.0.0.1:2",
+        "HOME": "/home/ann",
+        "OPENAI_API_KEY": "sk-1",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "PYTHONPATH": "/tmp",
+        "LD_PRELOAD": "/tmp/evil.so",
+    }
+    handed_on = pulling_environment(asked_by)
+    assert handed_on.keys() & asked_by.keys() == {"HF_TOKEN", "HF_ENDPOINT", "https_proxy", "HOME"}
 
 
 def test_a_repository_without_a_model_is_refused(

@@ -65,4 +65,5 @@ def test_the_kinds_there_are_stand_in_the_documentation() -> None:
     kinds = {f"model.{state}" for state in (*ProcessState, *ModelState)}
     kinds |= {f"operation.{state}" for state in OperationState} | {EVENTS_MISSED, happenings.LOAD_FAILED}
     kinds |= {happenings.CONTROLLER_STARTED, happenings.CONTROLLER_STOPPING, happenings.RELOADED}
+    kinds |= {happenings.PULL_BEGAN, happenings.PULL_CAME, happenings.PULL_ENDED, happenings.PULL_FAILED}
     assert {kind for kind in kinds if f"`{kind}`" not in section} == set()

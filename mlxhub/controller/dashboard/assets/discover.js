@@ -10,8 +10,12 @@ const WHILE_SCANNING_MS = 500;
 let changed = false;
 
 export async function showDiscovered() {
-  await showPulls(showModels);
+  await showPullsNow();
   await showModels();
+}
+
+export async function showPullsNow() {
+  await showPulls(showModels);
 }
 
 async function showModels() {

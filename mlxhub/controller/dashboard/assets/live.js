@@ -8,6 +8,9 @@ const MOST_EVENTS = 300;
 const AGAIN_MS = 2000;
 const NEWS = { "model.failed": "error", "model.throttled": "error", "model.load_failed": "error", "hub.reloaded": "ok" };
 
+// It is shown where the pull is.
+const PROGRESS = "pull.progress";
+
 // What happened before is no news.
 const openedAt = Date.now();
 let lastId = null;
@@ -20,9 +23,9 @@ export async function followEvents(onEvent, signal) {
       const response = await open(`/hub/events?follow=1${after}`, { signal });
       for await (const { id, data } of eventsOf(response)) {
         const event = JSON.parse(data);
-        if (event.sequence) show(event);
+        if (event.sequence && event.kind !== PROGRESS) show(event);
         if (id) lastId = id;
-        onEvent();
+        onEvent(event);
       }
     } catch {
       if (signal.aborted) return; // the page says already that nobody answers

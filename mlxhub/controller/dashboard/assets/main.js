@@ -1,6 +1,6 @@
 // The page: what is shown when, and how often the hub is asked.
 
-import { showDiscovered, wireDiscovery } from "./discover.js";
+import { showDiscovered, showPullsNow, wireDiscovery } from "./discover.js";
 import { flash, whilePressed } from "./flash.js";
 import { followEvents, forgetEvents } from "./live.js";
 import { showMemory } from "./memory.js";
@@ -47,7 +47,7 @@ function showUnlocked() {
   element("hub-buttons").hidden = false;
   if (following) return;
   following = new AbortController();
-  followEvents(refreshSoon, following.signal);
+  followEvents(onEvent, following.signal);
 }
 
 async function refresh() {
@@ -78,6 +78,11 @@ let due = null;
 
 function refreshSoon() {
   due ??= setTimeout(() => { due = null; refresh(); }, AFTER_EVENT_MS);
+}
+
+function onEvent({ kind }) {
+  if (!kind.startsWith("pull.")) refreshSoon();
+  else if (!element("discover").hidden) showPullsNow().catch(() => {}); // the next event asks again
 }
 
 function showPill(tone, text) {

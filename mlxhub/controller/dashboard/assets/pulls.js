@@ -4,6 +4,7 @@ import { flash, whilePressed } from "./flash.js";
 import { ask, post, soon } from "./session.js";
 import { element, fromTemplate, setText, showBanner, size } from "./words.js";
 
+// Between two events: how quickly it comes, also where nothing comes any more.
 const WHILE_PULLING_MS = 1000;
 const OPEN = ["queued", "running"];
 
@@ -70,5 +71,6 @@ function showItem(item, pull) {
 function inWords(pull) {
   if (pull.state !== "running" || !pull.total_bytes) return pull.state;
   const share = Math.floor((100 * (pull.done_bytes ?? 0)) / pull.total_bytes);
-  return `${share} % of ${size(pull.total_bytes)}`;
+  const rate = pull.bytes_per_second === null ? "" : `, ${(pull.bytes_per_second / 1e6).toFixed(1)} MB/s`;
+  return `${share} % of ${size(pull.total_bytes)}${rate}`;
 }
