@@ -62,10 +62,10 @@ class FrozenProcesses:
         ]
 
     async def _end(self, name: str, pid: int) -> None:
-        look = await asyncio.to_thread(self._look_at, pid)
-        if look is None or look.is_stopped:
-            return
         try:
+            look = await asyncio.to_thread(self._look_at, pid)
+            if look is None or look.is_stopped:
+                return
             if await self._operations.kill(name, pid):
                 logger.error(
                     'Model "{}" did not answer for minutes and was killed (pid {}: {}).',
@@ -75,3 +75,5 @@ class FrozenProcesses:
                 )
         except MlxhubError as error:
             logger.warning('Model "{}" does not answer, and killing it failed: {}', name, error)
+        except Exception:  # noqa: BLE001 - the top of a background task; the others hang no less
+            logger.exception('Unexpected error where model "{}" does not answer', name)

@@ -29,11 +29,16 @@ STOPPED = ProcessLook(is_stopped=True, description="stopped")
 
 @asynccontextmanager
 async def turns(
-    hub: RunningHub, look: ProcessLook | None = RUNS
+    hub: RunningHub,
+    look: ProcessLook | None = RUNS,
+    look_at: Callable[[int], ProcessLook | None] | None = None,
 ) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
     """What lets it run for so many seconds, a hundredth of one a turn. `look`: what the system shows."""
     frozen = FrozenProcesses(
-        hub.controller.observer, hub.controller.operations, TURN_SECONDS, look_at=lambda _pid: look
+        hub.controller.observer,
+        hub.controller.operations,
+        TURN_SECONDS,
+        look_at=look_at or (lambda _pid: look),
     )
 
     async def run_for(seconds: float) -> None:
@@ -61,6 +66,25 @@ async def test_a_frozen_process_is_ended(tmp_path: Path) -> None:
             await until(lambda: killed(hub, "alpha"))
             running.cancel()
         assert not killed(hub, "beta")
+
+
+async def test_an_error_about_one_saves_no_other(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA, BETA) as hub:
+        agent = hub.controller.observer.facts["alpha"].agent
+        assert agent is not None
+
+        def look_at(number: int) -> ProcessLook:
+            if number == agent.pid:
+                raise ValueError("a system that nobody expected")
+            return RUNS
+
+        await is_muted(hub, "alpha")
+        await is_muted(hub, "beta")
+        async with turns(hub, look_at=look_at) as run_for:
+            running = asyncio.ensure_future(run_for(30))
+            await until(lambda: killed(hub, "beta"))
+            running.cancel()
+        assert not killed(hub, "alpha")
 
 
 async def test_one_that_answers_again_in_time_begins_anew(tmp_path: Path) -> None:

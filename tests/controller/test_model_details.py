@@ -57,6 +57,9 @@ async def test_a_log_is_followed_by_whole_lines(tmp_path: Path) -> None:
                 file.flush()
                 file.write("o\n<b>three</b>\n")
             assert await next_lines() == ["two", "<b>three</b>"]
+            with log.open("a") as file:
+                file.write("-" * 1_500_000)
+            assert len((await next_lines())[0]) > 1_000_000, "a line without end is told before its end"
             hub.controller.begin_drain()
             async with asyncio.timeout(5):
                 assert [line async for line in events if line.startswith("data: ")] == []

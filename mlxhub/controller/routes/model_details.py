@@ -47,12 +47,14 @@ def model_detail_routes(hub: HubInUse, history: History, is_ending: Callable[[],
 async def _lines(
     reader: LogReader, wanted: _Wanted, is_ending: Callable[[], bool]
 ) -> AsyncGenerator[bytes, None]:
-    """Whole lines, as they stand there: none is cut in two between events."""
+    """Whole lines, as they stand there: none but one without end is cut in two between events."""
     rest = b""
     try:
         said = (await asyncio.to_thread(reader.last_lines, wanted.lines))[-_MOST_BYTES:]
         while True:
             *whole, rest = (rest + said).split(b"\n")
+            if len(rest) > _MOST_BYTES:  # what a native library prints may never end a line
+                whole, rest = [*whole, rest], b""
             if whole:
                 yield data_event(_said(whole))
             if not wanted.follow or is_ending():
