@@ -113,7 +113,7 @@ def _pull(repo: str, cache: Path) -> Path:
         for directory in (blobs, snapshot, own / "refs"):
             directory.mkdir(parents=True, exist_ok=True)
         sizes = {file.digest: file.size for file in files}
-        have = sum(min(_have(blobs / digest), size) for digest, size in sizes.items())
+        have = sum(_have(blobs / digest, size) for digest, size in sizes.items())
         total = sum(sizes.values())
         _say("plan", {"commit": commit, "files": len(files), "bytes": total, "have": have})
         free = shutil.disk_usage(blobs).free
@@ -150,12 +150,17 @@ def _listing(repo: str) -> tuple[str, list[RemoteFile]]:
         raise Failed("not_a_model", f"{repo} is not pulled: {error}.") from None
 
 
-def _have(blob: Path) -> int:
+def _have(blob: Path, size: int) -> int:
     """Bytes of it that need not be fetched."""
-    for path in (blob, _incomplete(blob)):
-        if path.exists():
-            return path.stat().st_size
-    return 0
+    if _is_whole(blob, size):
+        return size
+    incomplete = _incomplete(blob)
+    return min(incomplete.stat().st_size, size) if incomplete.exists() else 0
+
+
+def _is_whole(blob: Path, size: int) -> bool:
+    """It got its name when it was. What a failing disk has shortened since is fetched anew."""
+    return blob.exists() and blob.stat().st_size == size
 
 
 def _incomplete(blob: Path) -> Path:
@@ -163,8 +168,8 @@ def _incomplete(blob: Path) -> Path:
 
 
 def _fetch(repo: str, commit: str, file: RemoteFile, blob: Path, progress: _Progress) -> None:
-    """Once it is there under its own name, it is whole."""
-    if blob.exists() and blob.stat().st_size == file.size:
+    """Then it is there under its own name, and whole."""
+    if _is_whole(blob, file.size):
         return
     incomplete = _incomplete(blob)
     with incomplete.open("ab") as opened:

@@ -86,6 +86,20 @@ def test_a_second_pull_fetches_nothing(cache: Path, environment: dict[str, str],
     assert [path for path, _ in model_hub.asked if "/resolve/" in path] == []
 
 
+def test_a_file_that_was_shortened_since_is_fetched_anew(
+    cache: Path, environment: dict[str, str], model_hub: ModelHub
+) -> None:
+    pulled(cache, environment)
+    snapshot = cached_snapshot(cache, "org/tiny")
+    assert snapshot is not None
+    with (snapshot / WEIGHTS).open("r+b") as damaged:
+        damaged.truncate(1000)
+    news = pulled(cache, environment)
+    assert isinstance(news[0], Planned)
+    assert news[0].total_bytes - news[0].have_bytes == len(model_hub.files[WEIGHTS])
+    assert (snapshot / WEIGHTS).read_bytes() == model_hub.files[WEIGHTS]
+
+
 @pytest.mark.parametrize("ends", ["is cut off", "stalls"])
 def test_what_has_come_is_no_model_and_the_next_pull_goes_on_from_there(
     cache: Path, environment: dict[str, str], model_hub: ModelHub, ends: str
