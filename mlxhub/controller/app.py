@@ -121,7 +121,7 @@ def make_controller(
     operation_log = OperationLog(tasks, events.emit)
     scheduling = Scheduling(in_use, observer, operations, tasks, clock)
     discoveries = Discoveries(collaborators.catalogue.discover, tasks)
-    pulls = Pulls(collaborators.catalogue.begin_pull, events.emit, discoveries.begin, tasks, clock)
+    pulls = Pulls(collaborators.catalogue.begin_pull, events.emit, discoveries.begin_anew, tasks, clock)
     dispatcher = Dispatcher(in_use, observer, scheduling, workers, trust, silent_seconds)
     status = CurrentStatus(in_use, observer, _controller_view(settings, hub))
 

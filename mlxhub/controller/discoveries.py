@@ -28,6 +28,7 @@ class Discoveries:
         self._found = DiscoveredList(models=[], complete=False)
         self._scanned_at: float | None = None
         self._scanning: asyncio.Task[None] | None = None
+        self._is_outdated = False
         self._error: str | None = None
 
     def view(self) -> DiscoveredView:
@@ -47,13 +48,21 @@ class Discoveries:
         if self._scanning is None:
             self._scanning = self._tasks.create_task(self._scan())
 
+    def begin_anew(self) -> None:
+        """There is another one: one more look follows one that is under way and may have passed by."""
+        self._is_outdated = True
+        self.begin()
+
     def cancel(self) -> None:
         if self._scanning is not None:
             self._scanning.cancel()
 
     async def _scan(self) -> None:
         try:
-            self._found = await asyncio.to_thread(self._discover)
+            self._is_outdated = True
+            while self._is_outdated:
+                self._is_outdated = False
+                self._found = await asyncio.to_thread(self._discover)
             self._error = None
         except (MlxhubError, OSError) as error:
             logger.warning("Looking for models failed: {}", error)

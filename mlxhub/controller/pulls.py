@@ -89,7 +89,9 @@ class Pulls:
         if entry is None:
             raise UnknownPull(pull_id)
         if entry.view.state is PullState.QUEUED:
-            entry.view = entry.view.model_copy(update={"state": PullState.CANCELLED})
+            said = f"The pull of {entry.view.model} was cancelled before it began."
+            self._note(entry, state=PullState.CANCELLED, error=said, code="cancelled")
+            self._emit(Happening(PULL_FAILED, said))
         elif entry.view.state is PullState.RUNNING:
             entry.is_unwanted = True
             if entry.pulling is not None:

@@ -84,7 +84,7 @@ class PullView(BaseModel):
 
 
 class PullList(BaseModel):
-    """Since the controller began, the newest first."""
+    """Of the controller's life, the newest first."""
 
     pulls: list[PullView]
 

@@ -67,6 +67,8 @@ async def test_one_that_runs_and_one_that_waits_can_be_cancelled(tmp_path: Path)
         await until(lambda: len(hub.catalogue.pulls) == 1)
         cancelled = await hub.client.delete(f"/hub/pulls/{second['id']}")
         assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+        said = (await hub.client.get("/hub/events?follow=false")).text
+        assert "The pull of org/b was cancelled before it began." in said
         hub.catalogue.pulls[0].say(Planned("c", 1, 10, 0))
         await until_told(hub, lambda told: told[1]["total_bytes"] == 10)
         await hub.client.delete(f"/hub/pulls/{first['id']}")
@@ -108,6 +110,19 @@ async def test_an_error_nobody_expected_ends_the_pull_and_not_the_controller(tmp
         await until(lambda: len(hub.catalogue.pulls) == 1)
         hub.catalogue.pulls[0].say(Pulled("/cache/a"))
         await until_told(hub, lambda told: told[0]["state"] == "done")
+
+
+async def test_what_comes_while_disks_are_looked_at_is_looked_for_again(tmp_path: Path) -> None:
+    async with running_hub(tmp_path, ALPHA) as hub:
+        hub.catalogue.may_look.clear()
+        await hub.client.get("/hub/discovered")
+        await until(lambda: hub.catalogue.looks == 1)
+        await pull(hub, "org/a")
+        await until(lambda: len(hub.catalogue.pulls) == 1)
+        hub.catalogue.pulls[0].say(Pulled("/cache/a"))
+        await until_told(hub, lambda told: told[0]["state"] == "done")
+        hub.catalogue.may_look.set()
+        await until(lambda: hub.catalogue.looks == 2)
 
 
 async def test_one_that_is_cancelled_while_it_begins_is_cancelled(tmp_path: Path) -> None:

@@ -43,6 +43,17 @@ def test_a_model_is_pulled_enabled_asked_and_removed(hub: LiveHub, model_hub: Mo
     assert "There are none" in hub.ok("models", "discover")
 
 
+def test_on_a_terminal_a_model_is_removed_when_that_was_confirmed(hub: LiveHub, model_hub: ModelHub) -> None:
+    hub.write()
+    hub.ok("models", "pull", "org/tiny")
+    for answer, found in (("n", "org/tiny"), ("y", "There are none")):
+        with typed(hub, "models", "rm", "org/tiny") as program:
+            program.expect("Delete org/tiny from the Hugging Face cache")
+            program.sendline(answer)
+            program.expect(pexpect.EOF)
+        assert found in hub.ok("models", "discover")
+
+
 def test_ctrl_c_stops_a_pull_and_says_how_to_go_on(hub: LiveHub, model_hub: ModelHub, tmp_path: Path) -> None:
     model_hub.stall_after = 100_000
     with typed(hub, "models", "pull", "org/tiny") as program:
