@@ -65,6 +65,7 @@ def test_every_text_of_a_status_is_text(facts: HubFacts, tab: Page) -> None:
         shown = tab.locator(f'#models [data-field="{field}"]').first
         expect(shown).to_have_text(ALERT.format(field.replace("-", "_")))
     assert tab.evaluate(ELEMENTS) == 0
+    tab.unroute_all(behavior="wait")
 
 
 def spoiled(value: Any, name: str = "") -> Any:

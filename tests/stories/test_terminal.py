@@ -1,6 +1,7 @@
 """The command line in a terminal, as a person sees it."""
 
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from tests.stories.conftest import LiveHub
 
 SECONDS = 60
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]")
+# pytest-xdist says how wide its own is.
+NOT_OF_A_TERMINAL = ("NO_COLOR", "COLUMNS", "LINES")
 CTRL_D = "\x04"
 
 
@@ -24,10 +27,12 @@ def typed(hub: LiveHub, *arguments: str, columns: int = 120) -> "Iterator[pexpec
     program = pexpect.spawn(
         sys.executable,
         ["-m", "mlxhub", *arguments],
-        env={name: value for name, value in environment.items() if name != "NO_COLOR"},
+        env={name: value for name, value in environment.items() if name not in NOT_OF_A_TERMINAL},
         encoding="utf-8",
         timeout=SECONDS,
         dimensions=(40, columns),
+        # A run of tests in the background ignores it, and what it starts would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield program
