@@ -1,5 +1,6 @@
 """What can go wrong between this machine and a hub of models, as people read it."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from huggingface_hub.errors import (
 )
 
 AGAIN = "What has come is kept; the same command goes on from there."
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # The first that fits; each of huggingface_hub's is narrower than those below it.
 _FAULTS: tuple[tuple[type[Exception], str, str], ...] = (
     (HFValidationError, "not_found", '"{repo}" is no repo id, such as mlx-community/Qwen3-4B-4bit.'),
@@ -64,7 +66,7 @@ def _fault(error: Exception, repo: str) -> Failed:
             return error
         case HfHubHTTPError():
             return Failed("server", f"The server answered {error.response.status_code} for {repo}. {AGAIN}")
-        case OSError(filename=str()):
+        case OSError(errno=number, filename=file) if number in _FULL or file is not None:
             return _disk_fault(error)
         case OSError():
             return Failed("broken_off", f"Not all of {repo} came: {what}. {AGAIN}")
@@ -73,6 +75,8 @@ def _fault(error: Exception, repo: str) -> Failed:
 
 
 def _disk_fault(error: OSError) -> Failed:
+    if error.errno in _FULL:
+        return Failed("disk_full", f"The disk of the cache is full. Make room there. {AGAIN}")
     return Failed(
         "disk", f"{error.filename or 'The cache'} cannot be written: {error.strerror or error}. {AGAIN}"
     )
