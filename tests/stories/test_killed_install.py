@@ -17,7 +17,7 @@ MODELS = (
     "{name: lazy, model_path: 'builtin:demo', default: false}",
 )
 # Of the steps, since all of them take minutes.
-SHARES = 4
+SHARES = 6
 # One of them in each run, another one with another seed.
 SHARE = int(SEED) % SHARES
 # Each changes what the next run finds: a file in its place or gone, a job loaded, unloaded or started.
