@@ -49,10 +49,7 @@ def _with_model(text: str, entry: Mapping[str, str], comment: str) -> str:
 
 def without_model(text: str, name: str) -> str:
     """Its entry as a comment: nothing that somebody wrote is lost. Raises NotEditable, KeyError."""
-    models = _models(text)
-    if models is None or models.flow_style:
-        raise NotEditable("models: does not stand in lines of its own, one model after each dash")
-    entry = next((each for each in models.value if _value_of(each, "name") == name), None)
+    models, entry = _found(text, name)
     if entry is None:
         raise KeyError(name)
     changed = _without(text, models, entry)
@@ -79,10 +76,7 @@ def _without(text: str, models: yaml.SequenceNode, entry: yaml.Node) -> str:
 
 def without_lines_of(text: str, name: str) -> str:
     """Its entry is gone, with the comment right above it. Raises NotEditable."""
-    models = _models(text)
-    if models is None or models.flow_style:
-        raise NotEditable("models: does not stand in lines of its own, one model after each dash")
-    entry = next((each for each in models.value if _value_of(each, "name") == name), None)
+    _, entry = _found(text, name)
     if entry is None:
         return text
     lines = text.splitlines(keepends=True)
@@ -128,6 +122,14 @@ def _names(block: str, name: str) -> bool:
         and isinstance(said[0], dict)
         and said[0].get("name") == name
     )
+
+
+def _found(text: str, name: str) -> tuple[yaml.SequenceNode, yaml.Node | None]:
+    """The list, and the entry of this name, if there is one."""
+    models = _models(text)
+    if models is None or models.flow_style:
+        raise NotEditable("models: does not stand in lines of its own, one model after each dash")
+    return models, next((each for each in models.value if _value_of(each, "name") == name), None)
 
 
 def _models(text: str) -> yaml.SequenceNode | None:
