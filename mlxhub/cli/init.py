@@ -19,7 +19,8 @@ from mlxhub.files.ports import is_free
 from mlxhub.files.state import write_atomically
 from mlxhub.fleet.proposals import Proposal, propose_models
 
-# Text models of the size that a memory limit of so many bytes is comfortable with, and what a download takes.
+# Text models of the size that a memory limit of so many bytes is comfortable with, and about what a download
+# takes: their parameters at 4.5 bits.
 _SUGGESTIONS = (
     (40_000_000_000, "mlx-community/Qwen3-30B-A3B-4bit", 17_200_000_000),
     (12_000_000_000, "mlx-community/Qwen3-8B-4bit", 4_600_000_000),
@@ -80,8 +81,8 @@ def _suggest(machine: Machine, limit_bytes: int) -> None:
         repo, size = suggested
         flash(
             Tone.INFO,
-            f"There are no models in {cache}. One that fits, {size_text(size)} of the {size_text(free)} "
-            f"that are free: mlxhub models pull {repo}",
+            f"There are no models in {cache}. One that fits, about {size_text(size)} of the "
+            f"{size_text(free)} that are free: mlxhub models pull {repo}",
         )
 
 

@@ -59,6 +59,7 @@ def timed_answers(
         thread.join()
     if errors:
         raise errors[0]
+    assert len(answers) == streams, "a stream ended without an answer and without an error that is known"
     return answers
 
 
