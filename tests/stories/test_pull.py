@@ -148,3 +148,14 @@ def hub_programs(root: Path) -> list[int]:
             if b"hub_program" in command and str(root).encode() in command:
                 found.append(int(entry.name))
     return found
+
+
+def test_a_first_hub_yaml_names_one_to_begin_with_and_then_has_what_was_pulled(
+    hub: LiveHub, model_hub: ModelHub
+) -> None:
+    assert "One that fits, about" in hub.ok("init", "--force")
+    hub.ok("models", "pull", "org/tiny")
+    said = hub.ok("init", "--force")
+    assert "with demo, tiny" in said
+    assert "One that fits" not in said
+    assert [model["name"] for model in hub.json("models")["models"]] == ["demo", "tiny"]

@@ -127,3 +127,13 @@ def test_ctrl_c_stops_the_answer_and_the_conversation_goes_on(hub: LiveHub) -> N
         program.expect(pexpect.EOF)
     assert program.exitstatus == 0
     assert slow.model("slow")["in_flight"] == 0
+
+
+def test_what_a_model_thinks_is_shown_dimmed_and_is_no_part_of_what_a_pipe_gets(hub: LiveHub) -> None:
+    hub.write("{name: thinker, model_path: 'builtin:demo-thinking'}")
+    hub.ok("install")
+    with typed(hub, "chat", "thinker", "ping") as program:
+        program.expect(r"\x1b\[2m[^\x1b]")
+        program.expect("pong")
+        program.expect(pexpect.EOF)
+    assert hub.ok("chat", "thinker", "ping") == "pong\n"
