@@ -13,6 +13,7 @@ RequestError
 ├── KeyTooWeak         it needs the admin key and brings the API key
 ├── UnlockExpired      its one-time token was used, is too old, or never was
 ├── InvalidRequest     the request breaks a rule; names the parameter
+├── WrongModelType     the model is of a type that its path is not for
 ├── NotJson            its Content-Type is not application/json
 ├── RequestTooLarge    its body is over the limit
 ├── ResponseGone       it goes on from a response that is not, or no longer, kept
@@ -28,6 +29,7 @@ RequestError
 """
 
 import math
+from collections.abc import Sequence
 
 from mlxhub.errors import RequestError
 
@@ -110,6 +112,15 @@ class InvalidRequest(RequestError):
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+
+class WrongModelType(InvalidRequest):
+    def __init__(self, name: str, model_type: str, path: str, right_paths: Sequence[str]) -> None:
+        super().__init__(
+            f'Model "{name}" is of type {model_type}, and {path} is for others. '
+            f"Use {' or '.join(right_paths)}.",
+            "model",
+        )
 
 
 class ThreadUnsupported(InvalidRequest):

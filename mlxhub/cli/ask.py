@@ -77,7 +77,8 @@ def ask_demo(local: LocalHub, prompt: str) -> None:
     """
     models = local.hub.models.values()
     model = next(
-        (m for m in models if demo.find(m.config.model_path) and m.config.default and m.config.jit), None
+        (m for m in models if demo.find(m.config.model_path or "") and m.config.default and m.config.jit),
+        None,
     )
     if model is None:
         flash(Tone.INFO, "There is no demo model to ask. Ask one of yours: mlxhub chat NAME")

@@ -10,6 +10,7 @@ from mlxhub.cli.flash import Tone, flash
 from mlxhub.cli.local_hub import find_machine, open_hub
 from mlxhub.cli.pull import pull, rm
 from mlxhub.cli.sheet import Column, Sheet, print_sheet
+from mlxhub.core.described import TYPES, Kind
 from mlxhub.core.limits import make_limits
 from mlxhub.errors import size_text
 from mlxhub.files.hub_yaml import read_hub_yaml
@@ -127,15 +128,17 @@ def _sheet(found: list[DiscoveredModel]) -> Sheet:
 
 def _own(model: HubModel, found: DiscoveredList) -> OwnModel:
     config = model.config
+    there = next((each for each in found.models if model.name in each.models), None)
+    inferred = None if there is None or there.kind is None else TYPES[Kind(there.kind)]
     return OwnModel(
         name=model.name,
-        model_type=config.model_type,
+        model_type=config.model_type or inferred,
         model_path=config.model_path,
         port=model.port,
         aliases=list(config.aliases),
         group=config.group,
         default=config.default,
-        found=next((each for each in found.models if model.name in each.models), None),
+        found=there,
     )
 
 
@@ -145,10 +148,10 @@ def _own_sheet(own: list[OwnModel]) -> Sheet:
         [
             (
                 model.name,
-                model.model_type,
+                model.model_type or "-",
                 str(model.port),
                 *_facts(model.found),
-                model.model_path,
+                model.model_path or "-",
                 ", ".join(model.aliases),
             )
             for model in own

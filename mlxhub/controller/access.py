@@ -11,6 +11,7 @@ from mlxhub.core.access import Body, Need, Policy, Role, Route, RouteTable, own_
 from mlxhub.core.config import HubConfig
 from mlxhub.core.keys import bearer, is_known
 from mlxhub.files.keys import KeyFile
+from mlxhub.protocol.model_routes import ACCESS
 from mlxhub.web.guard import Authenticate
 
 # docs/security.md publishes this table.
@@ -43,11 +44,7 @@ TABLE = RouteTable(
     Route("POST", "/hub/models/{name}/{action}", Need.ADMIN, Body.OBJECT),
     Route("GET", "/v1/models", Need.API_WHERE_REQUIRED),
     Route("GET", "/v1/models/{model_id:path}", Need.API_WHERE_REQUIRED),
-    Route("POST", "/v1/chat/completions", Need.API_WHERE_REQUIRED, Body.JSON),
-    Route("POST", "/v1/completions", Need.API_WHERE_REQUIRED, Body.JSON),
-    Route("POST", "/v1/responses", Need.API_WHERE_REQUIRED, Body.JSON),
-    Route("POST", "/v1/messages", Need.API_WHERE_REQUIRED, Body.JSON),
-    Route("POST", "/v1/messages/count_tokens", Need.API_WHERE_REQUIRED, Body.JSON),
+    *ACCESS,
 )
 
 

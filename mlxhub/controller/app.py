@@ -19,7 +19,6 @@ from mlxhub.controller.discoveries import Discoveries
 from mlxhub.controller.dispatcher import SILENT_SECONDS, Dispatcher
 from mlxhub.controller.event_plugins import plugin_sinks
 from mlxhub.controller.events import EventLog, log_event
-from mlxhub.controller.forwarding import Forwarder
 from mlxhub.controller.frozen import FrozenProcesses
 from mlxhub.controller.history import History
 from mlxhub.controller.hub_in_use import HubInUse
@@ -47,8 +46,9 @@ from mlxhub.fleet.facts import ModelFacts
 from mlxhub.fleet.happenings import CONTROLLER_STARTED, CONTROLLER_STOPPING, Happening, happenings
 from mlxhub.fleet.hub import Hub
 from mlxhub.fleet.workers import Workers
-from mlxhub.protocol.dialects import FOR_MODELS
 from mlxhub.protocol.hub import ControllerView
+from mlxhub.protocol.model_routes import FOR_MODELS
+from mlxhub.web.forwarding import Forwarder
 from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, install_error_handlers

@@ -11,6 +11,7 @@ from mlxhub.clients.upstream import Trust, Upstream, WorkerUnreachable
 from mlxhub.controller.hub_in_use import HubInUse
 from mlxhub.controller.observer import Observer
 from mlxhub.controller.scheduling import Place, Scheduling
+from mlxhub.errors import MlxhubError
 from mlxhub.fleet.workers import Workers
 from mlxhub.refusals import Draining
 
@@ -29,6 +30,7 @@ class Lease:
 
     def __init__(self, dispatcher: "Dispatcher", place: Place) -> None:
         self.name = place.name
+        self.ended_by: MlxhubError | None = None
         self._dispatcher = dispatcher
         self._place = place
         self._upstream: Upstream | None = None
@@ -120,7 +122,7 @@ class Dispatcher:
         for upstream in self._upstreams.values():
             upstream.close()
 
-    def lease(self, model_id: str) -> Lease:
+    def lease(self, model_id: str, _path: str = "", _body: bytes = b"", /) -> Lease:
         """To be entered. Raises UnknownModel and Draining."""
         if self._draining:
             raise Draining

@@ -17,7 +17,7 @@ from mlxhub.core.config import (
     WorkerSettings,
 )
 from mlxhub.core.lifecycle import STOP_SECONDS
-from mlxhub.core.paths import Paths, file_location, model_location
+from mlxhub.core.paths import Paths, expand_home, file_location, model_location
 
 GENERATION_OPTION = "--generation"
 # What stands for a generation where no plist started the program.
@@ -148,13 +148,20 @@ def worker_settings(
     )
 
 
-def _locations(model: ModelConfig, *, base: Path, home: Path) -> dict[str, str]:
-    """All places that it names, as absolute paths."""
+def _locations(model: ModelConfig, *, base: Path, home: Path) -> dict[str, str | list[str]]:
+    """All places that it names, as absolute paths; of a command those that begin with ~."""
     models = {"model_path": model.model_path, "draft_model": model.draft_model}
     files = {"adapter_path": model.adapter_path, "chat_template_file": model.chat_template_file}
-    return {
+    found: dict[str, str | list[str]] = {
         key: model_location(named, home=home, base=base) for key, named in models.items() if named is not None
-    } | {key: file_location(named, home=home, base=base) for key, named in files.items() if named is not None}
+    }
+    for key, named in files.items():
+        if named is not None:
+            found[key] = file_location(named, home=home, base=base)
+    found["command"] = [
+        str(expand_home(part, home)) if part.startswith("~/") else part for part in model.command
+    ]
+    return found
 
 
 def render(spec: AgentSpec) -> RenderedAgent:

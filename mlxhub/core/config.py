@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails, PydanticKnownError
 from mlxhub.core.access import is_loopback
 from mlxhub.core.collisions import collisions
 from mlxhub.core.document import Document, Location, Value, read_document
+from mlxhub.core.model_type import NAMED_TYPES, ModelType
 from mlxhub.core.sizes import AUTO, parse_ceiling, parse_size
 from mlxhub.errors import ConfigError, Fault
 
@@ -30,6 +31,8 @@ LABEL_PREFIX_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 # Their logs lie beside those of the models.
 RESERVED_NAMES = ("controller", "launchd")
 
+# Of a command, what stands for the port it is given.
+PORT_FIELD = "{port}"
 _HOST_PATTERN = re.compile(r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -67,16 +70,19 @@ class Reading:
 
 def _known_type(named: object, info: ValidationInfo) -> object:
     """Where nothing is tested the engine of tests is as unknown as any other word."""
+    if named is None:
+        return None
     testing = isinstance(info.context, Reading) and info.context.testing
-    if named == "lm" or (named == "echo" and testing):
-        return named
-    raise PydanticKnownError("literal_error", {"expected": "'lm'"})
+    known = tuple(ModelType) if testing else NAMED_TYPES
+    if named in known:
+        return ModelType(str(named))
+    raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, map(str, NAMED_TYPES)))})
 
 
-ModelType = Annotated[
-    Literal["lm", "echo"],
+KnownType = Annotated[
+    ModelType | None,
     BeforeValidator(_known_type),
-    WithJsonSchema({"const": "lm", "type": "string"}),
+    WithJsonSchema({"anyOf": [{"enum": [*NAMED_TYPES], "type": "string"}, {"type": "null"}]}),
 ]
 
 
@@ -119,10 +125,30 @@ class EngineOptions(_Strict):
     """What a worker needs to know of its model. Every option is defined here, once."""
 
     name: Name = Field(description="Slug, also the OpenAI model id.")
-    model_path: str = Field(
-        min_length=1, description="Directory, Hugging Face repo id, builtin:demo or builtin:demo-thinking."
+    model_type: KnownType = Field(
+        None, description="What kind of model this is; null: as its files tell, when its process starts."
     )
-    model_type: ModelType = Field("lm", description="What kind of model this is.")
+    command: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (),
+        strict=False,
+        max_length=200,
+        validate_default=True,
+        description="A server to run in the model's place, with its arguments; {port}: where it listens.",
+    )
+    health_path: str = Field(
+        "/health",
+        pattern="^/[!-~]*$",
+        description="Where the server of `command` answers 200 once it is ready.",
+    )
+    upstream_model: str | None = Field(
+        None, min_length=1, description="What that server calls its model; null: it does not care."
+    )
+    model_path: str | None = Field(
+        None,
+        min_length=1,
+        validate_default=True,
+        description="Directory, Hugging Face repo id, builtin:demo or builtin:demo-thinking.",
+    )
     aliases: tuple[str, ...] = Field((), strict=False, description="Other model ids that mean this model.")
     jit: bool = Field(True, description="Load on the first request.")
     preload: bool = Field(False, description="Load as soon as the process is up.")
@@ -163,7 +189,31 @@ class EngineOptions(_Strict):
     reasoning_parser: ReasoningParser | None = Field(
         None, description="How the model marks its thinking; null: as its vocabulary suggests."
     )
+    fetch_images: bool = Field(
+        False, description="Fetch pictures that requests name by an http(s) address, from public ones only."
+    )
     trust_remote_code: bool = Field(False, description="Run code that the model brings, as you.")
+
+    @field_validator("model_path")
+    @classmethod
+    def _there_is_something_to_load(cls, model_path: str | None, info: ValidationInfo) -> str | None:
+        # Where those have a fault of their own, that one is told.
+        is_command = "command" not in info.data or bool(info.data["command"])
+        if model_path is None and not is_command and "model_type" in info.data:
+            raise PydanticKnownError("missing")
+        return model_path
+
+    @field_validator("command")
+    @classmethod
+    def _command_is_one(cls, command: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        model_type = info.data.get("model_type")
+        if model_type is ModelType.COMMAND and not command:
+            raise ValueError('say what is to be run, as in [llama-server, -m, FILE, --port, "{port}"]')
+        if command and model_type not in (None, ModelType.COMMAND):
+            raise ValueError("this is for models of type command")
+        if command and not any(PORT_FIELD in part for part in command):
+            raise ValueError("one of its parts must be {port}, where it shall listen")
+        return command
 
     @field_validator("name")
     @classmethod

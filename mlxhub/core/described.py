@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mlxhub.core.document import Value
-from mlxhub.core.memory import Checkpoint, Use, context_length_of, estimate
+from mlxhub.core.memory import Checkpoint, Use, context_length_of, estimate, estimate_task
+from mlxhub.core.model_type import ModelType
 
 # What an embedding, a norm, a scale is made of; packed numbers are in U32.
 _BITS = {"F16": 16, "BF16": 16, "F32": 32, "F64": 64, "F8_E4M3": 8, "F8_E5M2": 8}
@@ -13,6 +14,23 @@ _GROUP = 64
 _FAST = 5_000_000_000
 _BALANCED = 20_000_000_000
 _ENCODERS = ("bert", "roberta", "xlm-roberta", "nomic_bert", "modernbert", "distilbert", "gte", "new")
+# Families of mlx-audio, to text and to speech, whose configurations may say nothing else.
+_SPEECH = (
+    "whisper",
+    "tts",
+    "asr",
+    "parakeet",
+    "moonshine",
+    "kokoro",
+    "soprano",
+    "bark",
+    "sesame",
+    "csm",
+    "chatterbox",
+)
+# What sentence-transformers leave beside a model: many of these are text models by their config.json.
+_SENTENCES = ("modules.json", "config_sentence_transformers.json", "1_Pooling/config.json")
+_PIPELINES = ("model_index.json", "transformer/config.json")
 
 
 class Kind(StrEnum):
@@ -23,6 +41,17 @@ class Kind(StrEnum):
     SPEECH = "speech"
     EMBEDDING = "embedding"
     RANKING = "ranking"
+    IMAGE = "image"
+
+
+TYPES: Mapping[Kind, ModelType] = {
+    Kind.TEXT: ModelType.LM,
+    Kind.VISION: ModelType.MULTIMODAL,
+    Kind.SPEECH: ModelType.WHISPER,
+    Kind.EMBEDDING: ModelType.EMBEDDINGS,
+    Kind.RANKING: ModelType.EMBEDDINGS,
+    Kind.IMAGE: ModelType.IMAGE_GENERATION,
+}
 
 
 class Tier(StrEnum):
@@ -37,14 +66,15 @@ class Tier(StrEnum):
 class Described:
     """`family`: the model_type of config.json. `parameters`: about. `quantisation`: such as 4-bit or bf16.
 
-    `needed_bytes`: what it would reserve with the options that hub.yaml has by default.
+    `context_length` None: it reads no tokens. `needed_bytes`: what it would reserve with the options that
+    hub.yaml has by default.
     """
 
     family: str
     kind: Kind
     parameters: int
     quantisation: str
-    context_length: int
+    context_length: int | None
     needed_bytes: int
 
     @property
@@ -57,29 +87,42 @@ class Described:
 def describe(model: Checkpoint, use: Use) -> Described:
     config = model.config
     quantised = _quantisation(config)
-    family = config.get("model_type")
+    family = config.get("model_type") or config.get("_class_name")
+    kind = kind_of(model)
+    is_text = kind in (Kind.TEXT, Kind.VISION)
+    reads = kind not in (Kind.SPEECH, Kind.IMAGE)
+    need = (
+        estimate(model, use)
+        if is_text
+        else estimate_task(model, TYPES[kind], batch_tokens=use.prefill_step, slow_halves=use.slow_halves)
+    )
     return Described(
         family=family if isinstance(family, str) else "unknown",
-        kind=kind_of(config),
+        kind=kind,
         parameters=_parameters(model.weights, quantised),
         quantisation=_dtype(model.weights) if quantised is None else f"{quantised[0]}-bit",
-        context_length=context_length_of(config),
-        needed_bytes=estimate(model, use).total_bytes,
+        context_length=context_length_of(config) if reads else None,
+        needed_bytes=need.total_bytes,
     )
 
 
-def kind_of(config: Mapping[str, Value]) -> Kind:
+def kind_of(model: Checkpoint) -> Kind:
+    config = model.config
     family = config.get("model_type")
     family = family.lower() if isinstance(family, str) else ""
     architectures = config.get("architectures")
     names = [str(name) for name in architectures] if isinstance(architectures, list) else []
+    if any(name in model.names for name in _PIPELINES):
+        return Kind.IMAGE
     if any(name.endswith("ForSequenceClassification") for name in names):
         return Kind.RANKING
-    if "whisper" in family or "tts" in family:
+    if any(word in family for word in _SPEECH):
         return Kind.SPEECH
+    if family in _ENCODERS or any(name in model.names for name in _SENTENCES):
+        return Kind.EMBEDDING
     if any(key in config for key in ("vision_config", "vision_tower", "vision_model", "visual")):
         return Kind.VISION
-    return Kind.EMBEDDING if family in _ENCODERS else Kind.TEXT
+    return Kind.TEXT
 
 
 def _quantisation(config: Mapping[str, Value]) -> tuple[int, int] | None:

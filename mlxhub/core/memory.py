@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mlxhub.core.document import Value
 from mlxhub.core.kv_layers import kv_values
+from mlxhub.core.model_type import ModelType
 from mlxhub.errors import size_text
 
 # A worker with its libraries (100 MB, measured on Linux), and what MLX computes with in a step.
@@ -24,6 +25,15 @@ _CONTEXT_KEYS = (
     "seq_length",
 )
 _FALLBACK_CONTEXT = 8192
+# Of an encoder, bytes for each token and number of its width: hidden states and what lies between two layers,
+# four times as wide, some of them at once, in float32.
+_WIDTHS = ("hidden_size", "d_model", "dim")
+_WORK_PER_NUMBER = 64
+# A decoder from latents to pixels had up to so much at once for an image of a million pixels.
+_IMAGE_PIXELS = 1_048_576
+_WORK_PER_PIXEL = 3_000
+# Half a minute of sound as a speech model's encoder sees it, and what its decoder keeps.
+_SPEECH_WORK_BYTES = 300_000_000
 _QUANTISED_KEYS = frozenset({"quantization", "quantization_config"})
 # Of a group of 32 numbers: a scale and a bias of 16 bits each. Groups of 64 take half of that.
 _BITS_OF_SCALES = 1
@@ -33,10 +43,13 @@ _HALF = ("F16", "BF16")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`config`: what config.json says. `weights`: bytes by dtype, as the headers of its safetensors say."""
+    """`config`: what config.json says, or model_index.json. `weights`: bytes by dtype, as the headers of its
+    safetensors say. `names`: of the JSON files it has, relative to its directory.
+    """
 
     config: Mapping[str, Value]
     weights: Mapping[str, int]
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,27 @@ def estimate(
     )
 
 
+def estimate_task(
+    model: Checkpoint, model_type: ModelType, *, batch_tokens: int, slow_halves: bool
+) -> MemoryNeed:
+    """Of a model that does not continue texts: its weights, and what it computes with at once.
+
+    `batch_tokens`: that are encoded together. `slow_halves` as of Use.
+    """
+    weights_bytes = _widened(model.weights, slow_halves and not is_quantised(model.config))
+    match model_type:
+        case ModelType.EMBEDDINGS:
+            width = max(
+                (value for key in _WIDTHS if isinstance(value := model.config.get(key), int)), default=4096
+            )
+            work_bytes = batch_tokens * width * _WORK_PER_NUMBER
+        case ModelType.IMAGE_GENERATION | ModelType.IMAGE_EDIT:
+            work_bytes = _IMAGE_PIXELS * _WORK_PER_PIXEL
+        case _:
+            work_bytes = _SPEECH_WORK_BYTES
+    return MemoryNeed(weights_bytes + work_bytes, 0, 0, 0, 0)
+
+
 def left_behind(before_bytes: int, peak_bytes: int, after_bytes: int, *, is_first: bool) -> int:
     """What an unload has left of a model beyond what it may leave, in bytes; 0: its memory is back.
 
@@ -132,7 +166,10 @@ def is_quantised(config: Mapping[str, Value]) -> bool:
 
 
 def _weights_bytes(weights: Mapping[str, int], model: Checkpoint, use: Use) -> int:
-    widened = use.slow_halves and not is_quantised(model.config)
+    return _widened(weights, use.slow_halves and not is_quantised(model.config))
+
+
+def _widened(weights: Mapping[str, int], widened: bool) -> int:
     factors = dict.fromkeys(_FLOAT8, 4 if widened else 2) | dict.fromkeys(_HALF, 2 if widened else 1)
     return sum(size * factors.get(dtype, 1) for dtype, size in weights.items())
 

@@ -26,10 +26,12 @@ def _look(directory: Path) -> tuple[str | None, int]:
         if not directory.is_dir():
             return "there is no such directory", 0
         names = sorted(entry.name for entry in directory.iterdir())
-        if "config.json" not in names:
+        config = next((name for name in ("config.json", "model_index.json") if name in names), None)
+        if config is None:
             return "it has no config.json, so it is no model in MLX format", 0
-        json.loads((directory / "config.json").read_bytes())
-        weights = [directory / name for name in names if name.endswith(".safetensors")]
+        json.loads((directory / config).read_bytes())
+        # The parts of a pipeline lie in directories of their own.
+        weights = sorted(directory.glob("*.safetensors")) or sorted(directory.glob("*/*.safetensors"))
         if not weights:
             return "it has no *.safetensors", 0
         for file in weights:

@@ -131,6 +131,7 @@ def missing_models(config: HubConfig, paths: Paths, home: Path) -> list[str]:
     named = {
         model.name: model_location(model.model_path, home=home, base=paths.config.parent)
         for model in config.models
+        if model.model_path is not None
     }
     places = {name: place for name, place in named.items() if place.startswith("/")}
     there = are_directories(list(places.values()), DIRECTORY_SECONDS)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mlxhub import demo
 from mlxhub.core.config import RESERVED_NAMES, HubConfig, ModelConfig
-from mlxhub.core.described import Described, Kind
+from mlxhub.core.described import TYPES, Described
 from mlxhub.core.hub_edit import NotEditable, with_model, with_model_again, without_model
 from mlxhub.core.memory import Use, context_length_of
+from mlxhub.core.model_type import ModelType
 from mlxhub.core.paths import expand_home, model_location
 from mlxhub.errors import HubYamlLeftAlone, UnknownCheckpoint, UnknownModel, size_text
 from mlxhub.files.hub_yaml import edit_hub_yaml, read_hub_yaml
@@ -52,15 +53,17 @@ def context_length(machine: Machine, config: HubConfig, model: ModelConfig) -> i
 
     Blocks. Raises StateUnwritable.
     """
+    if model.model_path is None:
+        return model.context_length
     if (built_in := demo.find(model.model_path)) is not None:
-        own = context_length_of(read_checkpoint(built_in).config)
+        own: int | None = context_length_of(read_checkpoint(built_in).config)
     else:
         found = look_for_models(machine, config).models
         described = (each.described for each in found if model.name in _names_of(each, config, machine))
         if (known := next(described, None)) is None:
             return model.context_length
         own = known.context_length
-    return min(own, model.context_length or own)
+    return None if own is None else min(own, model.context_length or own)
 
 
 def enable_model(machine: Machine, wanted: str, name: str | None = None) -> Enabled:
@@ -83,6 +86,8 @@ def enable_model(machine: Machine, wanted: str, name: str | None = None) -> Enab
     taken = {*RESERVED_NAMES, *(model_id for other in config.models for model_id in other.ids)}
     chosen = name or free_name(found.name, taken)
     entry = {"name": chosen, "model_path": found.name}
+    if (model_type := TYPES[described.kind]) is not ModelType.LM:
+        entry["model_type"] = model_type.value
 
     def add(text: str) -> str:
         try:
@@ -121,7 +126,8 @@ def _names_of(found: Discovered, config: HubConfig, machine: Machine) -> list[st
     return [
         model.name
         for model in config.models
-        if model_location(model.model_path, home=machine.home, base=base) in (found.name, found.directory)
+        if model.model_path is not None
+        and model_location(model.model_path, home=machine.home, base=base) in (found.name, found.directory)
     ]
 
 
@@ -164,18 +170,20 @@ def _find(discovery: Discovery, wanted: str, machine: Machine) -> Discovered:
 
 def loadable(models: Sequence[Discovered]) -> list[Discovered]:
     """Those that intake lets pass."""
-    candidates = {found.name: Candidate(found.directory) for found in models}
+    candidates = {
+        found.name: Candidate(found.directory, TYPES[found.described.kind])
+        for found in models
+        if found.described is not None
+    }
     refused = refusals(list(candidates.values()), _INTAKE_SECONDS)
-    return [found for found in models if refused[candidates[found.name]] is None]
+    return [found for found in models if found.name in candidates and refused[candidates[found.name]] is None]
 
 
 def _require_loadable(found: Discovered) -> Described:
     """Raises HubYamlLeftAlone with what is against it."""
     if found.described is None:
         raise HubYamlLeftAlone(f"{found.name} cannot be loaded: {found.fault}")
-    if found.described.kind is not Kind.TEXT:
-        raise HubYamlLeftAlone(f"{found.name} is a {found.described.kind} model; mlxhub serves text models.")
-    candidate = Candidate(found.directory)
+    candidate = Candidate(found.directory, TYPES[found.described.kind])
     if (refusal := refusals([candidate], _INTAKE_SECONDS)[candidate]) is not None:
         raise HubYamlLeftAlone(f"{found.name} cannot be loaded: {refusal.what}. {refusal.remedy}.")
     return found.described

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from mlxhub.core.config import RESERVED_NAMES, HubConfig
-from mlxhub.core.described import Kind
+from mlxhub.core.described import TYPES
 from mlxhub.files.machine import Machine
 from mlxhub.fleet.catalogue import about, free_name, loadable, look_for_models
+from mlxhub.registry.extras import has_libraries
 
 # A process that waits for its first request takes 55 MB.
 MOST_ON = 8
@@ -22,12 +23,15 @@ class Proposal:
 
 
 def propose_models(machine: Machine, config: HubConfig, limit_bytes: int | None) -> list[Proposal]:
-    """Text models that fit and can be loaded; the smallest first. Blocks. Raises StateUnwritable."""
+    """Models that fit and can be loaded by what is installed; the smallest first. Blocks.
+
+    Raises StateUnwritable.
+    """
     fitting = [
         (found, found.described)
         for found in look_for_models(machine, config).models
         if found.described is not None
-        and found.described.kind is Kind.TEXT
+        and has_libraries(TYPES[found.described.kind])
         and (limit_bytes is None or found.described.needed_bytes <= limit_bytes)
     ]
     good = loadable([found for found, _ in fitting])

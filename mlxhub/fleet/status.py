@@ -105,6 +105,7 @@ def model_view(model: HubModel, facts: ModelFacts | None, now: Clocks) -> ModelV
         view.last_exit = facts.agent.last_exit
         view.restarts = None if facts.agent.runs is None else max(0, facts.agent.runs - 1)
     if facts.worker is not None and facts.answered_at is not None:
+        view.type = facts.worker.model_type
         _add_worker(view, facts.worker, facts.answered_at, now)
         view.memory = None if facts.silent else facts.worker.model_status
     return view

@@ -5,15 +5,9 @@ from mlxhub.protocol import sse
 from mlxhub.protocol.anthropic.answers import PING
 from mlxhub.protocol.anthropic.errors import anthropic_error, anthropic_error_event
 from mlxhub.protocol.errors import ErrorEnvelope
+from mlxhub.protocol.model_routes import COUNT_TOKENS, MESSAGES, RESPONSES
 from mlxhub.protocol.openai.responses_events import next_sequence_number, response_error_event
 
-CHAT = "/v1/chat/completions"
-COMPLETIONS = "/v1/completions"
-MESSAGES = "/v1/messages"
-COUNT_TOKENS = "/v1/messages/count_tokens"
-RESPONSES = "/v1/responses"
-# What the controller hands on to the model that the body names.
-FOR_MODELS = frozenset({CHAT, COMPLETIONS, MESSAGES, COUNT_TOKENS, RESPONSES})
 _ANTHROPICS = frozenset({MESSAGES, COUNT_TOKENS})
 
 

@@ -68,6 +68,7 @@ _TABLE: dict[type[errors.MlxhubError], HttpError] = {
     refusals.KeyTooWeak: HttpError(403, "permission_error", "admin_key_needed"),
     refusals.UnlockExpired: HttpError(401, "authentication_error", "unlock_expired"),
     refusals.InvalidRequest: HttpError(400, "invalid_request_error", "invalid_request"),
+    refusals.WrongModelType: HttpError(400, "invalid_request_error", "wrong_model_type"),
     refusals.ThreadUnsupported: HttpError(400, "invalid_request_error", THREAD_UNSUPPORTED),
     refusals.NotJson: HttpError(415, "invalid_request_error", "unsupported_media_type"),
     refusals.RequestTooLarge: HttpError(413, "invalid_request_error", "request_too_large"),

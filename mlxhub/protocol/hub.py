@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlxhub.core.lifecycle import ModelState, ProcessState
+from mlxhub.core.model_type import ModelType
 
 
 class ControllerView(BaseModel):
@@ -20,11 +21,13 @@ class ControllerView(BaseModel):
 
 
 class ModelView(BaseModel):
-    """One model. Times are Unix seconds, for people; `memory` is null where the worker is silent."""
+    """One model. Times are Unix seconds, for people; `memory` is null where the worker is silent, and `type`
+    where hub.yaml says none and it was silent so far.
+    """
 
     name: str
     aliases: list[str] = []
-    type: str
+    type: ModelType | None
     label: str
     port: int
     default: bool

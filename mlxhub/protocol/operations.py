@@ -5,13 +5,23 @@ from collections.abc import Mapping
 from mlxhub.protocol.anthropic.documented import AnsweredMessage, TokenCount
 from mlxhub.protocol.anthropic.errors import AnthropicError
 from mlxhub.protocol.anthropic.messages import Conversation, MessagesRequest
-from mlxhub.protocol.dialects import CHAT, COMPLETIONS, COUNT_TOKENS, MESSAGES, RESPONSES
+from mlxhub.protocol.model_routes import (
+    CHAT,
+    COMPLETIONS,
+    COUNT_TOKENS,
+    EMBEDDINGS,
+    MESSAGES,
+    RERANK,
+    RESPONSES,
+)
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.completions import CompletionRequest
 from mlxhub.protocol.openai.documented import ChatCompletion, TextCompletion
+from mlxhub.protocol.openai.embeddings import EmbeddingsAnswer, EmbeddingsRequest
 from mlxhub.protocol.openai.responses import ResponsesRequest
 from mlxhub.protocol.openai.responses_documented import AnsweredResponse
 from mlxhub.protocol.openapi import Operation
+from mlxhub.protocol.rerank import RerankAnswer, RerankRequest
 
 MODEL_OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", CHAT): Operation("Chat.", ChatCompletion, asks=ChatRequest, is_streamed=True),
@@ -31,4 +41,6 @@ MODEL_OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", COUNT_TOKENS): Operation(
         "How long a prompt is. Loads the model.", TokenCount, asks=Conversation, error=AnthropicError
     ),
+    ("POST", EMBEDDINGS): Operation("Texts as vectors.", EmbeddingsAnswer, asks=EmbeddingsRequest),
+    ("POST", RERANK): Operation("Which documents answer best.", RerankAnswer, asks=RerankRequest),
 }

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlxhub.core.model_type import ModelType
+
 
 class DiscoveredModel(BaseModel):
     """`model_path` is what would stand in hub.yaml. `models`: those of hub.yaml that are this one.
@@ -35,11 +37,14 @@ class DiscoveredList(BaseModel):
 
 
 class OwnModel(BaseModel):
-    """One of hub.yaml. `found`: what lies on disk of it; null: nothing was found, or it comes with mlxhub."""
+    """One of hub.yaml. `model_type` null: neither it nor what was found says.
+
+    `found`: what lies on disk of it; null: nothing was found, or it comes with mlxhub.
+    """
 
     name: str
-    model_type: str
-    model_path: str
+    model_type: ModelType | None
+    model_path: str | None
     port: int
     aliases: list[str]
     group: str | None

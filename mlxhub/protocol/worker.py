@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from mlxhub.core.lifecycle import ModelState
+from mlxhub.core.model_type import ModelType
 
 
 class BatchStatus(BaseModel):
@@ -74,8 +75,8 @@ class WorkerStatus(BaseModel):
     name: str
     pid: int
     generation: str
-    model_path: str
-    model_type: str
+    model_path: str | None
+    model_type: ModelType
     model_status: ModelState
     error: str | None = None
     context_length: int | None = None

@@ -1,4 +1,4 @@
-"""The kinds of models that the installed mlx-lm can build, without importing it."""
+"""The families of models that the installed libraries can build, without importing these."""
 
 import ast
 import re
@@ -6,23 +6,40 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-_REMAPPING = re.compile(r"^MODEL_REMAPPING = (\{.*?^\})", re.MULTILINE | re.DOTALL)
+from mlxhub.core.model_type import ModelType
+
+_REMAPPINGS = re.compile(r"^\w*MODEL_REMAPPING = (\{.*?^\})", re.MULTILINE | re.DOTALL)
+_MLX_LM = ("mlx_lm", ("utils.py",))
+_MLX_VLM = ("mlx_vlm", ("utils.py", "embedding_loader.py", "reranker_loader.py"))
+# Who serves models of a type, and where it says by which module it builds a family that has none of its own.
+# Of the other types only the library itself can tell.
+_LIBRARIES = {
+    ModelType.LM: _MLX_LM,
+    ModelType.MULTIMODAL: _MLX_VLM,
+    ModelType.EMBEDDINGS: _MLX_VLM,
+}
 
 
-def is_known(model_type: str) -> bool:
-    """True also where nobody can tell: the loader then says it."""
-    package = _package()
-    remapping = None if package is None else read_remapping((package / "utils.py").read_text())
-    if package is None or remapping is None:
-        return True
-    module = f"{remapping.get(model_type, model_type)}.py"
+def unknowing_library(family: str, model_type: ModelType) -> str | None:
+    """The library that would have to know this family and does not; None also where nobody can tell."""
+    if model_type not in _LIBRARIES:
+        return None
+    library, files = _LIBRARIES[model_type]
+    package = _package(library)
+    if package is None:
+        return None
+    remappings = [read_remapping((package / file).read_text()) for file in files]
+    if None in remappings:
+        return None
+    modules = {family, *(remapping[family] for remapping in remappings if remapping and family in remapping)}
     # A Mac's disk would find klear.py where Klear.py lies; an import would not.
-    return module in {file.name for file in (package / "models").iterdir()}
+    there = {place.stem for place in (package / "models").iterdir()}
+    return None if modules & there else library.replace("_", "-")
 
 
 def read_remapping(source: str) -> Mapping[str, str] | None:
-    """Which module builds a kind that has none of its own, as mlx_lm/utils.py says."""
-    found = _REMAPPING.search(source)
+    """Which module builds a family that has none of its own, as a file of a library says."""
+    found = _REMAPPINGS.search(source)
     try:
         value: object = ast.literal_eval(found[1]) if found is not None else None
     except (ValueError, SyntaxError):
@@ -32,7 +49,7 @@ def read_remapping(source: str) -> Mapping[str, str] | None:
     return {str(kind): str(module) for kind, module in value.items()}
 
 
-def _package() -> Path | None:
-    spec = find_spec("mlx_lm")
+def _package(library: str) -> Path | None:
+    spec = find_spec(library)
     locations = None if spec is None else spec.submodule_search_locations
     return next((Path(place) for place in locations or ()), None)

@@ -73,5 +73,5 @@ def _read(known: Path) -> dict[str, tuple[str, dict[str, Any]]]:
 def _discovered(name: str, directory: str, look: dict[str, Any], use: Use) -> Discovered:
     if fault := look.get("fault"):
         return Discovered(name, directory, 0, None, fault)
-    described = describe(Checkpoint(look["config"], look["weights"]), use)
+    described = describe(Checkpoint(look["config"], look["weights"], frozenset(look["names"])), use)
     return Discovered(name, directory, look["bytes"], described, None)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from mlxhub.core.model_type import ModelType
 from mlxhub.registry.model_files import ModelFile, name_fault
 from mlxhub.registry.model_json import Json
 from mlxhub.registry.refused import DOWNLOAD_AGAIN, TRUST, IntakeRefused
@@ -13,16 +14,17 @@ _UNSAFE = re.compile(
     r"\.(bin|pt|pth|pkl|pickle|dill|ckpt|joblib|nemo|npy|npz|gguf|ggml|h5|hdf5|keras)$", re.IGNORECASE
 )
 _WEIGHTS = re.compile(r"model[^/]*\.safetensors")
+_WEIGHTS_BY_NAME = (ModelType.LM, ModelType.ECHO)
 
 
-def check_formats(files: Sequence[ModelFile], *, trust_remote_code: bool) -> None:
+def check_formats(files: Sequence[ModelFile], model_type: ModelType, *, trust_remote_code: bool) -> None:
     """By names alone. Raises IntakeRefused."""
     names = [file.name for file in files]
     unsafe = next((name for name in names if _UNSAFE.search(name)), None)
-    if not any(is_loaded(file) for file in files):
+    if not any(is_loaded(file, model_type) for file in files):
         rather = f" (it has {unsafe}, which mlxhub does not load)" if unsafe else ""
         raise IntakeRefused(
-            f"its directory has no model*.safetensors{rather}",
+            f"its directory has no {_wanted(model_type)}{rather}",
             "Download the whole model, or one that was converted for MLX",
         )
     if trust_remote_code:
@@ -39,9 +41,15 @@ def check_formats(files: Sequence[ModelFile], *, trust_remote_code: bool) -> Non
         )
 
 
-def is_loaded(file: ModelFile) -> bool:
-    """Whether mlx-lm takes it for weights of the model: others lie beside them, such as adapters."""
-    return _WEIGHTS.fullmatch(file.name) is not None
+def is_loaded(file: ModelFile, model_type: ModelType) -> bool:
+    """Whether it is taken for weights of the model: beside those that mlx-lm takes, adapters may lie."""
+    if model_type in _WEIGHTS_BY_NAME:
+        return _WEIGHTS.fullmatch(file.name) is not None
+    return is_weights(file)
+
+
+def _wanted(model_type: ModelType) -> str:
+    return "model*.safetensors" if model_type in _WEIGHTS_BY_NAME else "*.safetensors"
 
 
 def is_weights(file: ModelFile) -> bool:

@@ -1,7 +1,7 @@
 """Intake in a program of its own, which must not hang: for whoever wants to know before a worker loads.
 
-As a program: each argument is JSON, [directory, trust_remote_code]; for each one line of JSON, null or
-[what is wrong, what to do].
+As a program: each argument is JSON, [directory, model_type, trust_remote_code]; for each one line of
+JSON, null or [what is wrong, what to do].
 """
 
 import json
@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlxhub.core.model_type import ModelType
 from mlxhub.files.probes import line_of_each
+from mlxhub.registry.inference import infer_type
 from mlxhub.registry.intake import check_model
 from mlxhub.registry.refused import IntakeRefused
 
@@ -19,12 +21,15 @@ _PROGRAM = (sys.executable, "-I", "-m", "mlxhub.registry.intake_probe")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """`model_type` None: as its files tell."""
+
     directory: str
+    model_type: ModelType | None = None
     trust_remote_code: bool = False
 
     @property
     def argument(self) -> str:
-        return json.dumps([self.directory, self.trust_remote_code])
+        return json.dumps([self.directory, self.model_type, self.trust_remote_code])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +52,10 @@ def _refusal(line: str | None, seconds: float) -> Refusal | None:
 
 
 def _look(argument: str) -> tuple[str, str] | None:
-    directory, trust_remote_code = json.loads(argument)
+    directory, model_type, trust_remote_code = json.loads(argument)
     try:
-        check_model(Path(directory), trust_remote_code=trust_remote_code)
+        named = infer_type(directory) if model_type is None else ModelType(model_type)
+        check_model(Path(directory), named or ModelType.LM, trust_remote_code=trust_remote_code)
     except IntakeRefused as refused:
         return refused.what, refused.remedy
     return None

@@ -3,7 +3,7 @@
 The first argument is a file with what is known, {directory: [stamp, found]}, which need not be there; each
 other one a place: a Hugging Face cache, or a directory below which models lie. For each model one line of
 JSON: [name, directory, stamp, found]. `name` is a repo id, or the directory itself. `found` is {"config",
-"weights", "bytes"}, or {"fault"}; where the stamp is as known, it is what is known.
+"weights", "names", "bytes"}, or {"fault"}; where the stamp is as known, it is what is known.
 """
 
 import json
@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mlxhub.core.described import TYPES, kind_of
 from mlxhub.files.checkpoint_probe import cached_snapshot
-from mlxhub.registry.checkpoint_size import read_checkpoint
+from mlxhub.registry.checkpoint_size import read_checkpoint, read_configuration
 from mlxhub.registry.formats import check_formats, check_index, is_index
+from mlxhub.registry.intake import CONFIGURATIONS
 from mlxhub.registry.model_files import list_files
 from mlxhub.registry.model_json import read_object
 from mlxhub.registry.refused import IntakeRefused
@@ -24,6 +26,8 @@ MOST_MODELS = 5_000
 # A model among directories of its maker's, among all of them.
 _LEVELS = 3
 _PREFIX = "models--"
+# What is known of models, as it is written down here: another one is looked for again.
+_FORMAT = 2
 
 
 def main() -> None:
@@ -66,12 +70,12 @@ def _models_in(place: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _below(directory: Path, levels: int) -> Iterator[Path]:
-    """Directories with a config.json; what lies below one of these is its own affair."""
+    """Directories with a configuration; what lies below one of these is its own affair."""
     try:
         names = {entry.name: entry for entry in os.scandir(directory)}
     except OSError:
         return
-    if "config.json" in names:
+    if any(name in names for name in CONFIGURATIONS):
         yield directory
         return
     for name, entry in sorted(names.items()):
@@ -89,7 +93,7 @@ def _stamp(directory: Path) -> str:
         except OSError:
             continue
         files, size, latest = files + 1, size + status.st_size, max(latest, status.st_mtime_ns)
-    return f"{files} {size} {latest}"
+    return f"{_FORMAT} {files} {size} {latest}"
 
 
 def _entries(directory: Path) -> Iterator["os.DirEntry[str]"]:
@@ -103,7 +107,7 @@ def _entries(directory: Path) -> Iterator["os.DirEntry[str]"]:
 def _look(directory: Path) -> Mapping[str, Any]:
     try:
         files = list_files(directory)
-        check_formats(files, trust_remote_code=False)
+        check_formats(files, TYPES[kind_of(read_configuration(files))], trust_remote_code=False)
         for file in files:
             if is_index(file):
                 check_index(file, read_object(file), files)
@@ -113,7 +117,12 @@ def _look(directory: Path) -> Mapping[str, Any]:
         return {"fault": str(refused)}
     except OSError as error:
         return {"fault": f"{error.filename} cannot be read: {error.strerror}"}
-    return {"config": found.config, "weights": dict(found.weights), "bytes": size}
+    return {
+        "config": found.config,
+        "weights": dict(found.weights),
+        "names": sorted(found.names),
+        "bytes": size,
+    }
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from mlxhub.core.model_type import ModelType
 from mlxhub.registry import architectures
 from mlxhub.registry.model_files import ModelFile, name_fault
 from mlxhub.registry.model_json import Json, members
@@ -11,6 +12,8 @@ from mlxhub.registry.refused import DOWNLOAD_AGAIN, TRUST, IntakeRefused
 
 _CODE_KEYS = ("auto_map", "model_file")
 _MORE_SETTINGS = ("special_tokens_map.json", "chat_template.json")
+# A list of what sentence-transformers trained a model with, which nothing reads.
+_NO_SETTINGS = ("data_config.json",)
 # mlx-lm imports modules of these names.
 _MODULE_KEYS = ("model_type", "chat_template_type", "tool_parser_type")
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -32,6 +35,8 @@ _LARGEST = (
 def is_settings(file: ModelFile) -> bool:
     """Other JSON has words of the vocabulary or names of tensors for keys."""
     name = file.last_name
+    if name in _NO_SETTINGS:
+        return False
     return name.endswith(".json") and ("config" in name or name in _MORE_SETTINGS)
 
 
@@ -51,18 +56,27 @@ def check_settings(file: ModelFile, said: Mapping[str, Json], *, trust_remote_co
             )
 
 
-def check_config(said: Mapping[str, Json], *, trust_remote_code: bool) -> None:
-    """What config.json must say besides. Raises IntakeRefused."""
+def check_numbers(file: ModelFile, said: Mapping[str, Json]) -> None:
+    """Of a config.json, of which models are made. Raises IntakeRefused."""
     for key, number in _numbers(dict(said)):
-        _check_number(key, number)
+        _check_number(file.name, key, number)
+
+
+def check_family(said: Mapping[str, Json], model_type: ModelType, *, trust_remote_code: bool) -> None:
+    """That the library which serves models of this type can build what config.json says.
+
+    Raises IntakeRefused.
+    """
     if trust_remote_code and said.get("model_file") is not None:
         return
-    model_type = said.get("model_type")
-    if not isinstance(model_type, str) or not model_type:
+    family = said.get("model_type")
+    if not isinstance(family, str) or not family:
+        if model_type not in (ModelType.LM, ModelType.MULTIMODAL, ModelType.EMBEDDINGS):
+            return
         raise IntakeRefused("config.json does not say its model_type", DOWNLOAD_AGAIN)
-    if not architectures.is_known(model_type):
+    if (library := architectures.unknowing_library(family, model_type)) is not None:
         raise IntakeRefused(
-            f'config.json says model_type "{model_type}", which the installed mlx-lm does not know',
+            f'config.json says model_type "{family}", which the installed {library} does not know',
             "Use another model, or update mlxhub",
         )
 
@@ -90,16 +104,14 @@ def _numbers(said: Json) -> Iterator[tuple[str, int | float]]:
                 yield key, _TAGGED_FLOATS[tag]
 
 
-def _check_number(key: str, number: float) -> None:
+def _check_number(name: str, key: str, number: float) -> None:
     shown = ascii(key)[:60]
     if not isinstance(number, int) and not math.isfinite(number):
         if key == _MAY_BE_INFINITE and number > 0:
             return
-        raise IntakeRefused(f"config.json: {shown} is not a finite number", DOWNLOAD_AGAIN)
+        raise IntakeRefused(f"{name}: {shown} is not a finite number", DOWNLOAD_AGAIN)
     largest = next((bound for names, bound in _LARGEST if names.search(key)), None)
     if largest is None and isinstance(number, int):
         largest = _LARGEST_INTEGER
     if largest is not None and abs(number) > largest:
-        raise IntakeRefused(
-            f"config.json: {shown} is over {largest}, more than any model has", DOWNLOAD_AGAIN
-        )
+        raise IntakeRefused(f"{name}: {shown} is over {largest}, more than any model has", DOWNLOAD_AGAIN)

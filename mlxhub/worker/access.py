@@ -8,6 +8,7 @@ from mlxhub.core.access import Body, Need, Policy, Role, Route, RouteTable, own_
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.keys import bearer, is_known, is_ticket_for
 from mlxhub.files.keys import KeyFile
+from mlxhub.protocol.model_routes import ACCESS
 from mlxhub.web.guard import Authenticate
 
 # docs/security.md publishes this table. The hub itself shows a ticket instead of the key.
@@ -22,13 +23,9 @@ TABLE = RouteTable(
     Route("POST", "/unload", Need.API, Body.OBJECT),
     Route("GET", "/v1/models", Need.API_WHERE_REQUIRED),
     Route("GET", "/v1/models/{model_id:path}", Need.API_WHERE_REQUIRED),
-    Route("POST", "/v1/chat/completions", Need.API_WHERE_REQUIRED, Body.JSON),
-    Route("POST", "/v1/completions", Need.API_WHERE_REQUIRED, Body.JSON),
-    Route("POST", "/v1/responses", Need.API_WHERE_REQUIRED, Body.JSON),
     Route("GET", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
     Route("DELETE", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
-    Route("POST", "/v1/messages", Need.API_WHERE_REQUIRED, Body.JSON),
-    Route("POST", "/v1/messages/count_tokens", Need.API_WHERE_REQUIRED, Body.JSON),
+    *ACCESS,
 )
 
 

@@ -11,26 +11,25 @@ from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, install_error_handlers
 from mlxhub.worker.access import TABLE, access_policy, authenticator
+from mlxhub.worker.child_server import ChildServer
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.response_store import ResponseStore
 from mlxhub.worker.routes.admin import AdminRoutes
-from mlxhub.worker.routes.chat import ChatRoute
-from mlxhub.worker.routes.completions import CompletionRoute
 from mlxhub.worker.routes.health import HealthRoutes
 from mlxhub.worker.routes.identity import IdentityRoute
-from mlxhub.worker.routes.messages import MessagesRoutes
 from mlxhub.worker.routes.metrics import MetricsRoute
+from mlxhub.worker.routes.model_routes import model_routes
 from mlxhub.worker.routes.models import ModelRoutes
 from mlxhub.worker.routes.responses import ResponsesRoutes
 
 HOST = "127.0.0.1"
 
 
-def build_app(service: ModelService, generation: str) -> Starlette:
+def build_app(service: ModelService, generation: str, child: ChildServer | None = None) -> Starlette:
+    """`child`: who serves a model of type command."""
     health = HealthRoutes(service, generation)
     admin = AdminRoutes(service, health)
     models = ModelRoutes(service)
-    messages = MessagesRoutes(service)
     settings = service.settings
     kept = settings.response_store
     responses = ResponsesRoutes(service, ResponseStore(kept.entries, kept.bytes))
@@ -53,13 +52,9 @@ def build_app(service: ModelService, generation: str) -> Starlette:
             Route("/unload", admin.unload, methods=["POST"]),
             Route("/v1/models", models.list),
             Route("/v1/models/{model_id:path}", models.get),
-            Route("/v1/chat/completions", ChatRoute(service).post, methods=["POST"]),
-            Route("/v1/completions", CompletionRoute(service).post, methods=["POST"]),
-            Route("/v1/responses", responses.create, methods=["POST"]),
+            *model_routes(service, responses, child),
             Route("/v1/responses/{response_id}", responses.get),
             Route("/v1/responses/{response_id}", responses.delete, methods=["DELETE"]),
-            Route("/v1/messages", messages.create, methods=["POST"]),
-            Route("/v1/messages/count_tokens", messages.count_tokens, methods=["POST"]),
         ],
         middleware=[
             Middleware(RequestIdMiddleware),

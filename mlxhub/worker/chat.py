@@ -7,10 +7,12 @@ from itertools import groupby
 from types import MappingProxyType
 
 from mlxhub.core.config import WorkerSettings
+from mlxhub.core.model_type import ModelType
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.parts import Answered, AnswerWriter, Ending, FunctionCall, Part, Usage
 from mlxhub.worker.engines.engine import ChatPrompt, Finished, GenerationRequest, Piece
 from mlxhub.worker.generation import Generation
+from mlxhub.worker.linked_pictures import check_pictures, with_pictures
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.output.answer import RowReader
 from mlxhub.worker.routes.renamed import renamed
@@ -32,10 +34,12 @@ def chat_wanted(
     chat: ChatRequest, settings: WorkerSettings, names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatWanted:
     """Other APIs' requests come as what OpenAI's would be, with their `names`. Raises InvalidRequest."""
+    sees = settings.model_type is ModelType.MULTIMODAL
     prompt = ChatPrompt(
-        chat.template_messages(),
+        chat.template_messages(sees=sees),
         chat.template_tools(),
         {} if chat.thinking is None else {"enable_thinking": chat.thinking},
+        check_pictures(chat.pictures, settings) if sees else (),
     )
     return ChatWanted(
         generation_request(chat, prompt, chat.answer_limit, settings),
@@ -115,7 +119,8 @@ def _as_one(run: Sequence[Part]) -> Iterator[Part]:
 @asynccontextmanager
 async def _generation(service: ModelService, wanted: ChatWanted) -> AsyncIterator[Generation]:
     with renamed(wanted.names):
-        async with service.generate([wanted.request], wanted.answers) as generation:
+        request = await with_pictures(wanted.request)
+        async with service.generate([request], wanted.answers) as generation:
             yield generation
 
 
@@ -129,14 +134,14 @@ def _readers(generation: Generation, wanted: ChatWanted) -> list[RowReader]:
             constraint=row.constraint,
             one_call=wanted.one_call,
         )
-        for row in generation.prepared
+        for row in generation.prompts
     ]
 
 
 def _usage(generation: Generation, readers: Sequence[RowReader]) -> Usage:
     """The answers of one chat share their prompt."""
     return Usage(
-        len(generation.prepared[0].tokens),
+        len(generation.prompts[0].tokens),
         generation.completion_tokens,
         generation.cached_tokens,
         sum(reader.reasoning_tokens for reader in readers),

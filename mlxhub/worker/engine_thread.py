@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loguru import logger
 
@@ -16,12 +16,12 @@ from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import LoadFailed
 from mlxhub.refusals import GenerationFailed
 from mlxhub.worker.engines.engine import (
+    Asked,
     Delta,
     Engine,
     EngineLoad,
-    GenerationRequest,
     LoadedModel,
-    PreparedRequest,
+    Prepared,
 )
 
 T = TypeVar("T")
@@ -31,11 +31,14 @@ PATIENCE_SECONDS = 0.01
 
 
 class EngineThread:
-    """Every method may be called from any thread; the callbacks are called on the engine thread."""
+    """Every method may be called from any thread; the callbacks are called on the engine thread.
+
+    Who chose the engine lets nothing through to it but what it takes.
+    """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Engine[Any, Any],
         name: str,
         hand_over: Callable[[list[Delta]], None],
         on_death: Callable[[str], None],
@@ -71,13 +74,15 @@ class EngineThread:
     def unload(self) -> "Future[None]":
         return self._call(self._engine.unload)
 
-    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+    def prepare(self, request: Asked) -> Prepared:
         """Runs in the caller's thread, which must not be the event loop's."""
-        return self._engine.prepare(request)
+        prepared: Prepared = self._engine.prepare(request)
+        return prepared
 
-    def compile(self, request: PreparedRequest) -> PreparedRequest:
+    def compile(self, request: Prepared) -> Prepared:
         """As `prepare`."""
-        return self._engine.compile(request)
+        compiled: Prepared = self._engine.compile(request)
+        return compiled
 
     @contextmanager
     def coming(self) -> Iterator[None]:
@@ -91,7 +96,7 @@ class EngineThread:
         finally:
             self._coming -= 1
 
-    def submit(self, handle: int, request: PreparedRequest) -> None:
+    def submit(self, handle: int, request: Prepared) -> None:
         self._commands.put(lambda: self._engine.submit(handle, request))
 
     def cancel(self, handle: int) -> None:

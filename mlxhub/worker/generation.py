@@ -1,17 +1,19 @@
 """One client's request while it is served: its rows, what they have said, and how it ends early."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlxhub.errors import MlxhubError
 from mlxhub.refusals import QueueTimeout
 from mlxhub.worker.engines.engine import (
+    Completed,
     Delta,
     Failed,
     Finished,
     LoadedModel,
     Piece,
+    Prepared,
     PreparedRequest,
     Started,
 )
@@ -26,7 +28,7 @@ class Generation:
         self._answers = answers
         self.open = set(handles)
         self.completion_tokens = 0
-        self.prepared: Sequence[PreparedRequest] = ()
+        self.prepared: Sequence[Prepared] = ()
         self.model: LoadedModel | None = None
         self._cached_tokens: dict[int, int] = {}
         self._arrived: list[Delta] = []
@@ -36,6 +38,11 @@ class Generation:
 
     def row(self, handle: int) -> int:
         return handle - self.handles.start
+
+    @property
+    def prompts(self) -> Sequence[PreparedRequest]:
+        """Of each row, where text is generated."""
+        return [prepared for prepared in self.prepared if isinstance(prepared, PreparedRequest)]
 
     @property
     def cached_tokens(self) -> int:
@@ -56,6 +63,8 @@ class Generation:
             case Finished():
                 self.completion_tokens += 1
                 self.open.discard(delta.handle)
+            case Completed():
+                self.open.discard(delta.handle)
             case Failed():
                 self.open.discard(delta.handle)
                 self.fail(delta.error)
@@ -67,6 +76,14 @@ class Generation:
         if not self._error.done():
             self._error.set_result(error)
         self._awake()
+
+    @property
+    def failure(self) -> MlxhubError | None:
+        return self._error.result() if self._error.done() else None
+
+    def on_failure(self, break_off: Callable[[], None]) -> None:
+        """It is called when `fail` is, for who waits elsewhere."""
+        self._error.add_done_callback(lambda _: break_off())
 
     async def take(self) -> list[Delta]:
         """All that has arrived since the last time, at least something. Slow clients get larger helpings."""

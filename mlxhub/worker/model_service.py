@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.lifecycle import CANCEL_SECONDS, DRAIN_SECONDS, ENGINE_STOP_SECONDS, ModelState
+from mlxhub.core.model_type import ModelType
 from mlxhub.core.paths import RunFiles
 from mlxhub.core.restarts import EXIT_TRY_AGAIN
 from mlxhub.errors import MlxhubError, ModelBusy, NotLoaded, UnknownModel
@@ -21,7 +23,7 @@ from mlxhub.refusals import (
     RequestTimeout,
 )
 from mlxhub.worker.engine_thread import EngineThread
-from mlxhub.worker.engines.engine import Delta, Engine, GenerationRequest
+from mlxhub.worker.engines.engine import Asked, Delta, Engine, Prepared, PreparedRequest
 from mlxhub.worker.footprint import Footprint
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.in_flight import InFlight
@@ -39,7 +41,7 @@ class ModelService:
     def __init__(
         self,
         settings: WorkerSettings,
-        engine: Engine,
+        engine: Engine[Any, Any],
         stop_process: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         files: RunFiles | None = None,
@@ -52,7 +54,7 @@ class ModelService:
         self._stop_process = stop_process
         self.counters = CounterStatus()
         self._clock = clock
-        self.thread = EngineThread(engine, settings.name, self._hand_over, self._on_death)
+        self.thread = EngineThread(engine, settings.name, self._hand_over, self.on_death)
         self.watchdog = Watchdog(self.thread, clock)
         self._quarantine = Quarantine(files)
         self.footprint = Footprint(self._memory_reader(), self._note_memory, clock)
@@ -90,6 +92,11 @@ class ModelService:
                 self.residency.admission.give_back()
 
     @property
+    def model_type(self) -> ModelType:
+        assert self.settings.model_type is not None
+        return self.settings.model_type
+
+    @property
     def state(self) -> ModelState:
         return self.residency.state
 
@@ -125,29 +132,27 @@ class ModelService:
             raise UnknownModel(model_id, self.settings.ids)
 
     @asynccontextmanager
-    async def generate(
-        self, requests: Sequence[GenerationRequest], answers: int = 1
-    ) -> AsyncIterator[Generation]:
+    async def generate(self, requests: Sequence[Asked], answers: int = 1) -> AsyncIterator[Generation]:
         """Rows for each request, `answers` of each, in this order. Entered when the first has its place."""
         async with self._served(requests, answers) as generation:
             with self.thread.coming():
                 prepared = [await self._preparation.prepare(generation, request) for request in requests]
-            rows = [request.for_row(row) for request in prepared for row in range(answers)]
+            rows = [each for request in prepared for each in _rows_of(request, answers)]
             generation.prepared = rows
-            self.counters.prompt_tokens += sum(len(request.tokens) for request in prepared)
+            self.counters.prompt_tokens += sum(request.prompt_tokens for request in prepared)
             for handle, row in zip(generation.handles, rows, strict=True):
                 self.thread.submit(handle, row)
             await generation.place(self.settings.queue_timeout)
             yield generation
 
-    async def count_tokens(self, request: GenerationRequest) -> int:
+    async def count_tokens(self, request: Asked) -> int:
         """Of its prompt, also where that leaves no room for an answer.
 
         Raises ContextOverflow where it is so long that not even tokenizing is worth its memory.
         """
         async with self._served([request], 1) as generation:
             try:
-                return len((await self._preparation.tokenize(generation, request)).tokens)
+                return (await self._preparation.tokenize(generation, request)).prompt_tokens
             except ContextOverflow as overflow:
                 if overflow.at_least:
                     raise
@@ -192,6 +197,10 @@ class ModelService:
         self._quarantine.blame()
         self._end_process(reason, EXIT_BROKEN, GenerationFailed(reason))
 
+    def on_death(self, reason: str) -> None:
+        """From any other thread: what this process is for has died in it."""
+        self._loop.call_soon_threadsafe(self.break_down, reason)
+
     def make_room(self, reason: str) -> None:
         self._end_process(reason, EXIT_TRY_AGAIN, Draining())
 
@@ -211,7 +220,7 @@ class ModelService:
         self._stop_process()
 
     @asynccontextmanager
-    async def _served(self, requests: Sequence[GenerationRequest], answers: int) -> AsyncIterator[Generation]:
+    async def _served(self, requests: Sequence[Asked], answers: int) -> AsyncIterator[Generation]:
         """Of what was taken together, with the model in memory; counted by how it ends."""
         asked = await self._quarantine.admit(requests)
         generation = self._admit(len(requests) * answers, answers)
@@ -303,10 +312,12 @@ class ModelService:
     def _note_memory(self, footprint_bytes: int) -> None:
         self._quarantine.note_memory(footprint_bytes, self.residency.admission.reserved_bytes)
 
-    def _on_death(self, reason: str) -> None:
-        """On the engine thread."""
-        self._loop.call_soon_threadsafe(self.break_down, reason)
-
     def _hand_over(self, deltas: list[Delta]) -> None:
         """On the engine thread: one wake-up of the event loop per step."""
         self._loop.call_soon_threadsafe(self._in_flight.deliver, deltas)
+
+
+def _rows_of(request: Prepared, answers: int) -> list[Prepared]:
+    if isinstance(request, PreparedRequest):
+        return [request.for_row(row) for row in range(answers)]
+    return [request] * answers

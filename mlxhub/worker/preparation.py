@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mlxhub.worker.engine_thread import EngineThread
-from mlxhub.worker.engines.engine import GenerationRequest, PreparedRequest
+from mlxhub.worker.engines.engine import Asked, Prepared, PreparedRequest
 from mlxhub.worker.generation import Generation
 
 Given = TypeVar("Given")
@@ -20,14 +20,16 @@ class Preparation:
         self._preparing = ThreadPoolExecutor(1, "prepare")
         self._compiling = ThreadPoolExecutor(1, "compile")
 
-    async def prepare(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
+    async def prepare(self, generation: Generation, request: Asked) -> Prepared:
         """Raises what the engine says of it, or what ends the generation before."""
         prepared = await self.tokenize(generation, request)
+        if not isinstance(prepared, PreparedRequest):
+            return prepared
         if prepared.constraint is None or prepared.grammar is not None:
             return prepared
         return await _run(generation, self._compiling, self._thread.compile, prepared)
 
-    async def tokenize(self, generation: Generation, request: GenerationRequest) -> PreparedRequest:
+    async def tokenize(self, generation: Generation, request: Asked) -> Prepared:
         """As `prepare`, but for the grammar, which it may lack."""
         return await _run(generation, self._preparing, self._thread.prepare, request)
 
@@ -39,9 +41,9 @@ class Preparation:
 async def _run(
     generation: Generation,
     executor: ThreadPoolExecutor,
-    function: Callable[[Given], PreparedRequest],
+    function: Callable[[Given], Prepared],
     given: Given,
-) -> PreparedRequest:
+) -> Prepared:
     running = asyncio.get_running_loop().run_in_executor(executor, function, given)
     try:
         await generation.until(running)

@@ -20,8 +20,8 @@ from mlxhub.errors import StateUnreadable, StateUnwritable
 from mlxhub.files.flight_record import DIGEST_BYTES, FlightRecord, read_flight
 from mlxhub.files.state import read_state, write_state
 from mlxhub.refusals import Quarantined
-from mlxhub.worker.engines.engine import GenerationRequest, TokenPrompt
-from mlxhub.worker.engines.prompt_texts import characters_of, texts_of
+from mlxhub.worker.engines.content import content_of, size_of, terms_of
+from mlxhub.worker.engines.engine import Asked
 from mlxhub.worker.generation import Generation
 
 # Takes a tenth of a millisecond.
@@ -41,9 +41,9 @@ class Quarantine:
         if files is not None:
             self._learn(files)
 
-    async def admit(self, requests: Sequence[GenerationRequest]) -> FlownRequest:
+    async def admit(self, requests: Sequence[Asked]) -> FlownRequest:
         """What was asked, without its content. Raises Quarantined."""
-        size = sum(characters_of(request.prompt) for request in requests)
+        size = sum(size_of(request) for request in requests)
         if size <= _SMALL_CHARACTERS:
             asked = _identify(requests, size)
         else:
@@ -129,14 +129,12 @@ class Quarantine:
             logger.warning("An answer that went well is not written down: {}", error)
 
 
-def _identify(requests: Sequence[GenerationRequest], size: int) -> FlownRequest:
+def _identify(requests: Sequence[Asked], size: int) -> FlownRequest:
     """The same for the same request, whatever API it came by."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for request in requests:
-        tokens = request.prompt.tokens if isinstance(request.prompt, TokenPrompt) else ()
-        rest = (tokens, request.sampling, request.max_tokens, request.stops, request.constraint)
-        digest.update(repr(rest).encode())
-        for text in texts_of(request.prompt):
-            digest.update(b"%d:" % len(text))
-            digest.update(text.encode(errors="surrogatepass"))
+        digest.update(repr(terms_of(request)).encode())
+        for sent in content_of(request):
+            digest.update(b"%d:" % len(sent))
+            digest.update(sent if isinstance(sent, bytes) else sent.encode(errors="surrogatepass"))
     return FlownRequest(digest.hexdigest(), size)

@@ -1,19 +1,24 @@
 """One model served at one port, until the worker is asked to stop or is broken."""
 
 import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 from loguru import logger
 
 from mlxhub.core.config import WorkerSettings
+from mlxhub.core.model_type import ModelType
 from mlxhub.core.paths import RunFiles
 from mlxhub.core.restarts import EXIT_TRY_AGAIN
 from mlxhub.errors import PortHeld
+from mlxhub.files.huggingface import cache_directory
 from mlxhub.files.recorded_run import Ending
+from mlxhub.registry.inference import infer_type
 from mlxhub.web.server import bind_socket, run, serve
 from mlxhub.worker.app import HOST, build_app
-from mlxhub.worker.engines.engine import Engine
-from mlxhub.worker.engines.prefill import Prefill
-from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
+from mlxhub.worker.child_server import ChildServer
+from mlxhub.worker.choice import choose_engine
 from mlxhub.worker.model_service import ModelService
 
 
@@ -28,11 +33,16 @@ def serve_model(settings: WorkerSettings, generation: str, files: RunFiles | Non
         logger.error("{}", error)
         return Ending(EXIT_TRY_AGAIN, str(error))
     stop = asyncio.Event()
-    service = ModelService(settings, _engine(settings), stop_process=stop.set, files=files)
+    settings = _with_type(settings)
+    child = _child(
+        settings,
+        lambda reason: service.on_death(reason),  # noqa: PLW0108 - there is no service yet
+    )
+    service = ModelService(settings, choose_engine(settings, child), stop_process=stop.set, files=files)
     logger.info('Model "{}" is served at http://{}:{}/v1', settings.name, HOST, settings.port)
     run(
         serve(
-            build_app(service, generation),
+            build_app(service, generation, child),
             sock,
             begin_drain=service.begin_drain,
             is_idle=lambda: service.is_idle,
@@ -47,45 +57,20 @@ def serve_model(settings: WorkerSettings, generation: str, files: RunFiles | Non
     return Ending(service.exit_code, service.broken, cleanly=service.stopped_cleanly)
 
 
-def _engine(settings: WorkerSettings) -> Engine:
-    match settings.model_type:
-        case "lm":
-            return _text_engine(settings)
-        case "echo":
-            from mlxhub.worker.engines.echo import (  # noqa: PLC0415 - no real model pays for it
-                EchoEngine,
-                EchoEngineOptions,
-            )
-
-            return EchoEngine(
-                EchoEngineOptions(
-                    name=settings.name,
-                    model_path=settings.model_path,
-                    max_concurrency=settings.max_concurrency,
-                    context_length=settings.context_length,
-                )
-            )
+def _child(settings: WorkerSettings, on_death: Callable[[str], None]) -> ChildServer | None:
+    """None: the model is served by an engine of ours."""
+    if settings.model_type is not ModelType.COMMAND:
+        return None
+    return ChildServer(settings.command, settings.health_path, on_death)
 
 
-def _text_engine(settings: WorkerSettings) -> TextEngine:
-    return TextEngine(
-        TextEngineOptions(
-            name=settings.name,
-            model_path=settings.model_path,
-            max_concurrency=settings.max_concurrency,
-            prefill=Prefill(settings.prefill_step, settings.prefill_step_shared),
-            context_length=settings.context_length,
-            trust_remote_code=settings.trust_remote_code,
-            kept_prompts=settings.prompt_cache.entries,
-            kept_bytes=settings.prompt_cache.bytes,
-            stored_bytes=settings.prompt_cache.disk_bytes,
-            stored_prompts=settings.stored_prompts,
-            kv_bits=settings.kv_bits,
-            draft_model=settings.draft_model,
-            draft_tokens=settings.draft_tokens,
-            adapter_path=settings.adapter_path,
-            chat_template_file=settings.chat_template_file,
-            tool_call_parser=settings.tool_call_parser,
-            reasoning_parser=settings.reasoning_parser,
-        )
-    )
+def _with_type(settings: WorkerSettings) -> WorkerSettings:
+    """As hub.yaml says, or as its files tell; a text model where nobody can."""
+    if settings.model_type is not None:
+        return settings
+    if settings.model_path is None:
+        return settings.model_copy(update={"model_type": ModelType.COMMAND})
+    found = infer_type(settings.model_path, cache_directory(os.environ, Path.home()))
+    if found is not None and found is not ModelType.LM:
+        logger.info('Model "{}" is of type {}, as its files tell.', settings.name, found)
+    return settings.model_copy(update={"model_type": found or ModelType.LM})

@@ -13,7 +13,7 @@ from mlxhub.controller.access import TABLE as CONTROLLER_TABLE
 from mlxhub.controller.app import Controller
 from mlxhub.core.access import Need, RouteTable
 from mlxhub.core.config import WorkerSettings
-from mlxhub.protocol.dialects import FOR_MODELS
+from mlxhub.protocol.model_routes import FOR_MODELS
 from mlxhub.worker.access import TABLE as WORKER_TABLE
 from mlxhub.worker.app import build_app
 from mlxhub.worker.model_service import ModelService

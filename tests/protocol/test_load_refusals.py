@@ -5,8 +5,9 @@ import json
 import pytest
 
 from mlxhub.errors import GroupFull, InsufficientMemory, LimitsUnreadable, LoadNotBegun, LoadRefused
-from mlxhub.protocol.dialects import CHAT, COMPLETIONS, MESSAGES, RESPONSES, broken_off
+from mlxhub.protocol.dialects import broken_off
 from mlxhub.protocol.errors import client_envelope, error_headers, http_error
+from mlxhub.protocol.model_routes import CHAT, COMPLETIONS, MESSAGES, RESPONSES
 
 FULL = GroupFull("m", "large", 1, ("other",))
 

@@ -13,7 +13,6 @@ from mlxhub.worker.engines.engine import (
     FinishReason,
     GenerationRequest,
     LoadedModel,
-    Markers,
     Piece,
     PreparedRequest,
     Started,
@@ -55,7 +54,7 @@ class FakeEngine:
         if self.load_error is not None:
             raise LoadFailed("m", self.load_error)
         self.loaded = True
-        return LoadedModel(100, Markers(), lambda _text, _tools: (), self.places)
+        return LoadedModel(100, self.places)
 
     def unload(self) -> None:
         self.loaded = False

@@ -104,7 +104,7 @@ def test_calls_are_parsed_and_other_text_is_a_value_error(model: TextModel) -> N
 )
 def test_the_models_own_sampling(tmp_path: Path, said: dict[str, object], expected: SamplingDefaults) -> None:
     (tmp_path / "generation_config.json").write_text(json.dumps(said))
-    assert mlx_lm_loading._sampling_defaults(tmp_path) == expected
+    assert mlx_lm_loading.sampling_defaults(tmp_path) == expected
 
 
 def test_equal_options_share_a_sampler_so_that_a_batch_samples_in_one_call() -> None:

@@ -8,15 +8,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlxhub.core.lifecycle import ModelState, ProcessState
+from mlxhub.core.model_type import ModelType
 from mlxhub.errors import UnknownModel
 from mlxhub.protocol.hub import HubStatus, ModelView
 from mlxhub.web.responses import model_response
 
 
 class ModelMeta(BaseModel):
-    """`state` is null where the worker is silent."""
+    """`state` is null where the worker is silent, `type` as of ModelView."""
 
-    type: str
+    type: ModelType | None
     port: int
     process: ProcessState
     state: ModelState | None

@@ -11,6 +11,7 @@ from mlxhub import demo
 from mlxhub.clients.upstream import Trust
 from mlxhub.clients.worker import WorkerClient
 from mlxhub.core.agents import RenderedAgent
+from mlxhub.core.model_type import ModelType
 from mlxhub.core.observed import AgentState
 from mlxhub.core.paths import Paths, model_location
 from mlxhub.errors import Fault, LaunchctlTimeout, MlxhubError
@@ -78,8 +79,9 @@ def gather(
     trust = WorkerTrust(read.paths.keys)
     answers = _ask_all(models if said.fault is None else [], launchd, trust, ask_controller)
     files = read_agent_files(labels, read.paths, records)
-    # The engine of tests has nothing on disk.
-    on_disk = [model for model in models if model.config.model_type == "lm"]
+    # The engine of tests has nothing on disk, and what a command serves is its own affair.
+    elsewhere = (ModelType.ECHO, ModelType.COMMAND)
+    on_disk = [model for model in models if model.config.model_type not in elsewhere]
     named = {model.name: _named(model, machine) for model in on_disk}
     seen = _refuse(on_disk, _look_at_checkpoints(named, machine))
     return Found(
@@ -191,7 +193,7 @@ def _look_at_checkpoints(named: Mapping[str, str], machine: Machine) -> dict[str
 def _refuse(models: list[HubModel], seen: Mapping[str, CheckpointSeen]) -> dict[str, CheckpointSeen]:
     """With what a worker would say that loads them."""
     candidates = {
-        model.name: Candidate(directory, model.config.trust_remote_code)
+        model.name: Candidate(directory, model.config.model_type, model.config.trust_remote_code)
         for model in models
         if (directory := seen[model.name].directory) is not None and seen[model.name].fault is None
     }
@@ -205,5 +207,5 @@ def _refuse(models: list[HubModel], seen: Mapping[str, CheckpointSeen]) -> dict[
 
 def _named(model: HubModel, machine: Machine) -> str:
     """A directory, or a repo id."""
-    named = model_location(model.config.model_path, home=machine.home, base=machine.paths.config.parent)
+    named = model_location(model.config.model_path or "", home=machine.home, base=machine.paths.config.parent)
     return str(demo.find(named) or named)

@@ -30,6 +30,33 @@ class RedactedThinkingBlock(Lenient):
     type: Literal["redacted_thinking"]
 
 
+class Base64Source(Lenient):
+    type: Literal["base64"]
+    media_type: str = Field(pattern="^image/[a-z0-9.+-]+$")
+    data: str
+
+
+class UrlSource(Lenient):
+    type: Literal["url"]
+    url: str = Field(min_length=1, description="http(s), where the model may fetch pictures.")
+
+
+class ImageBlock(Lenient):
+    type: Literal["image"]
+    source: Annotated[
+        Annotated[Base64Source, Tag(tag("base64"))] | Annotated[UrlSource, Tag(tag("url"))],
+        told_apart_by("type", "its type must be base64 or url"),
+    ]
+
+    @property
+    def url(self) -> str:
+        match self.source:
+            case UrlSource(url=url):
+                return url
+            case Base64Source(media_type=media_type, data=data):
+                return f"data:{media_type};base64,{data}"
+
+
 class ToolUseBlock(Lenient):
     type: Literal["tool_use"]
     id: str = Field(min_length=1)
@@ -46,16 +73,25 @@ _TextBlocks = Annotated[
 Text = Annotated[_Text | _TextBlocks, TEXT_OR_LIST]
 
 
+_ResultBlock = Annotated[
+    Annotated[TextBlock, Tag(tag("text"))] | Annotated[ImageBlock, Tag(tag("image"))],
+    told_apart_by("type", "only blocks of type text and image are supported here"),
+]
+_ResultBlocks = Annotated[list[_ResultBlock], Field(max_length=MAX_PARTS, fail_fast=True), Tag(LISTED)]
+
+
 class ToolResultBlock(Lenient):
     type: Literal["tool_result"]
     tool_use_id: str = Field(min_length=1)
-    content: Text | None = None
+    content: Annotated[_Text | _ResultBlocks, TEXT_OR_LIST] | None = None
     is_error: bool | None = None
 
 
 _UserBlock = Annotated[
-    Annotated[TextBlock, Tag(tag("text"))] | Annotated[ToolResultBlock, Tag(tag("tool_result"))],
-    told_apart_by("type", "only blocks of type text and tool_result are supported here"),
+    Annotated[TextBlock, Tag(tag("text"))]
+    | Annotated[ImageBlock, Tag(tag("image"))]
+    | Annotated[ToolResultBlock, Tag(tag("tool_result"))],
+    told_apart_by("type", "only blocks of type text, image and tool_result are supported here"),
 ]
 _AssistantBlock = Annotated[
     Annotated[TextBlock, Tag(tag("text"))]

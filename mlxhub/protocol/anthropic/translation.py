@@ -9,6 +9,7 @@ from mlxhub.protocol.anthropic.messages import (
     AssistantMessage,
     ClientTool,
     Conversation,
+    ImageBlock,
     Message,
     MessagesRequest,
     NamedChoice,
@@ -117,13 +118,31 @@ def _user(blocks: Sequence[Any]) -> Iterator[dict[str, Any]]:
             for block in some:
                 yield {"role": "tool", "tool_call_id": block.tool_use_id, "content": _result(block)}
         else:
-            yield {"role": "user", "content": _text([*some])}
+            yield {"role": "user", "content": _content([*some])}
 
 
-def _result(block: ToolResultBlock) -> str:
+def _result(block: ToolResultBlock) -> str | list[dict[str, Any]]:
     """Chat templates know no failed results, so that the text has to say it."""
-    text = _text(block.content)
-    return f"Error: {text}" if block.is_error else text
+    said = block.content
+    content = _content([TextBlock(type="text", text=said)] if isinstance(said, str) else said or ())
+    if not block.is_error:
+        return content
+    if isinstance(content, str):
+        return f"Error: {content}"
+    return [{"type": "text", "text": "Error:"}, *content]
+
+
+def _content(blocks: Sequence[TextBlock | ImageBlock]) -> str | list[dict[str, Any]]:
+    """As of a chat's message."""
+    texts = [block.text for block in blocks if isinstance(block, TextBlock)]
+    if len(texts) == len(blocks):
+        return "\n".join(texts)
+    return [
+        {"type": "image_url", "image_url": {"url": block.url}}
+        if isinstance(block, ImageBlock)
+        else {"type": "text", "text": block.text}
+        for block in blocks
+    ]
 
 
 def _text(content: str | Sequence[TextBlock] | None) -> str:

@@ -22,14 +22,21 @@ from mlxhub.refusals import InvalidRequest
 MAX_MESSAGES = 4096
 MAX_PARTS = 4096
 MAX_TOOLS = 128
+MAX_PICTURES = 16
 MAX_NAME = 200
 MAX_TOP_LOGPROBS = 20
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
+class ImageUrl(Lenient):
+    url: str = Field(min_length=1, description="A data: URI; http(s) where the model may fetch pictures.")
+    detail: Annotated[Any, Ignored(unless=("auto",))] = None
+
+
 class ContentPart(Lenient):
-    type: str = Field(json_schema_extra={"enum": ["text"]})
+    type: str = Field(json_schema_extra={"enum": ["text", "image_url"]})
     text: str | None = None
+    image_url: ImageUrl | None = None
 
 
 class CalledFunction(Lenient):
@@ -172,8 +179,27 @@ class ChatRequest(SamplingFields):
             raise InvalidRequest("top_logprobs: it needs `logprobs: true`.", "top_logprobs")
         return None
 
-    def template_messages(self) -> tuple[dict[str, Any], ...]:
-        return tuple(_template_message(message, place) for place, message in enumerate(self.messages))
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Their URLs, in the order of the messages. Raises InvalidRequest."""
+        urls = tuple(
+            part.image_url.url
+            for message in self.messages
+            if isinstance(message.content, list)
+            for part in message.content
+            if part.type == "image_url" and part.image_url is not None
+        )
+        if len(urls) > MAX_PICTURES:
+            raise InvalidRequest(
+                f"messages: {len(urls)} pictures. At most {MAX_PICTURES} are taken.", "messages"
+            )
+        return urls
+
+    def template_messages(self, *, sees: bool = False) -> tuple[dict[str, Any], ...]:
+        """`sees`: the model takes pictures. Raises InvalidRequest."""
+        return tuple(
+            _template_message(message, place, sees=sees) for place, message in enumerate(self.messages)
+        )
 
     def template_tools(self) -> tuple[dict[str, Any], ...]:
         """Those that the client lets the model know of."""
@@ -214,10 +240,10 @@ def _schema_wanted(wanted: ResponseFormat | None) -> Mapping[str, Any] | None:
             return None
 
 
-def _template_message(message: ChatMessage, place: int) -> dict[str, Any]:
-    """As chat templates expect it: content is text, arguments of calls are objects, no developer role."""
+def _template_message(message: ChatMessage, place: int, *, sees: bool) -> dict[str, Any]:
+    """As of ChatPrompt: arguments of calls are objects, and there is no developer role."""
     role = "system" if message.role == "developer" else message.role
-    plain: dict[str, Any] = {"role": role, "content": _text(message.content, place)}
+    plain: dict[str, Any] = {"role": role, "content": _content(message.content, place, sees=sees)}
     if message.tool_calls:
         plain["tool_calls"] = [_template_call(call) for call in message.tool_calls]
     for key in ("name", "tool_call_id", "reasoning_content"):
@@ -226,16 +252,24 @@ def _template_message(message: ChatMessage, place: int) -> dict[str, Any]:
     return plain
 
 
-def _text(content: str | list[ContentPart] | None, place: int) -> str:
+def _content(
+    content: str | list[ContentPart] | None, place: int, *, sees: bool
+) -> str | list[dict[str, Any]]:
     if not isinstance(content, list):
         return content or ""
     for part in content:
-        if part.type != "text":
+        if part.type != "text" and not (sees and part.type == "image_url" and part.image_url is not None):
+            reads = "text and pictures (image_url)" if sees else "text only"
             raise InvalidRequest(
-                f'messages[{place}].content: this model reads text only, not "{part.type:.40}".',
+                f'messages[{place}].content: this model reads {reads}, not "{part.type:.40}".',
                 f"messages[{place}].content",
             )
-    return "\n".join(part.text or "" for part in content)
+    if all(part.type == "text" for part in content):
+        return "\n".join(part.text or "" for part in content)
+    return [
+        {"type": "text", "text": part.text or ""} if part.type == "text" else {"type": "image"}
+        for part in content
+    ]
 
 
 def _template_call(call: ToolCall) -> dict[str, Any]:

@@ -24,9 +24,20 @@ class OutputText(Lenient):
     text: str
 
 
+class InputImage(Lenient):
+    type: Literal["input_image"]
+    image_url: str = Field(
+        min_length=1, description="A data: URI; http(s) only where the model may fetch pictures."
+    )
+    detail: Annotated[Any, Ignored(unless=("auto",))] = None
+    file_id: Annotated[Any, Refused("files are not kept here. Send the picture as `image_url`.")] = None
+
+
 _Part = Annotated[
-    Annotated[InputText, Tag(tag("input_text"))] | Annotated[OutputText, Tag(tag("output_text"))],
-    told_apart_by("type", "only parts of type input_text and output_text are supported here"),
+    Annotated[InputText, Tag(tag("input_text"))]
+    | Annotated[InputImage, Tag(tag("input_image"))]
+    | Annotated[OutputText, Tag(tag("output_text"))],
+    told_apart_by("type", "only parts of type input_text, input_image and output_text are supported here"),
 ]
 _Parts = Annotated[list[_Part], Field(max_length=MAX_PARTS, fail_fast=True), Tag(LISTED)]
 _Text = Annotated[str, Tag(LONE_TEXT)]

@@ -10,6 +10,7 @@ from mlxhub.protocol.openai.responses import (
     FunctionCallOutputItem,
     FunctionChoice,
     FunctionTool,
+    InputImage,
     InputItem,
     InputText,
     MessageItem,
@@ -70,13 +71,13 @@ def _messages(items: Sequence[InputItem]) -> list[dict[str, Any]]:
     for item in items:
         match item:
             case MessageItem(role="assistant"):
-                _assistant(messages, "content")["content"] = _text(item.content)
+                _assistant(messages, "content")["content"] = _content(item.content)
             case MessageItem(role=role):
-                messages.append({"role": role, "content": _text(item.content)})
+                messages.append({"role": role, "content": _content(item.content)})
             case FunctionCallItem():
                 _assistant(messages).setdefault("tool_calls", []).append(_call(item))
             case FunctionCallOutputItem(call_id=call_id, output=output):
-                messages.append({"role": "tool", "tool_call_id": call_id, "content": _text(output)})
+                messages.append({"role": "tool", "tool_call_id": call_id, "content": _content(output)})
             case ReasoningItem() if item.text:
                 _assistant(messages, "content", "tool_calls", "reasoning_content")["reasoning_content"] = (
                     item.text
@@ -93,8 +94,19 @@ def _assistant(messages: list[dict[str, Any]], *unless: str) -> dict[str, Any]:
     return last
 
 
-def _text(content: str | Sequence[InputText | OutputText]) -> str:
-    return content if isinstance(content, str) else "\n".join(part.text for part in content)
+def _content(content: str | Sequence[InputText | InputImage | OutputText]) -> str | list[dict[str, Any]]:
+    """As of a chat's message."""
+    if isinstance(content, str):
+        return content
+    texts = [part.text for part in content if not isinstance(part, InputImage)]
+    if len(texts) == len(content):
+        return "\n".join(texts)
+    return [
+        {"type": "image_url", "image_url": {"url": part.image_url}}
+        if isinstance(part, InputImage)
+        else {"type": "text", "text": part.text}
+        for part in content
+    ]
 
 
 def _call(item: FunctionCallItem) -> dict[str, Any]:

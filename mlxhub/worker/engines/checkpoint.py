@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlxhub import demo
 from mlxhub.core.config import ReasoningParser, ToolCallParser
+from mlxhub.core.model_type import ModelType
 from mlxhub.errors import LoadFailed
 from mlxhub.registry.intake import check_adapter, check_model, read_template
 from mlxhub.registry.refused import IntakeRefused
@@ -19,6 +20,8 @@ _NEEDED_FILES = [
     "*.txt",
     "*.jsonl",
 ]
+# Of other kinds, whose parts lie in directories of their own.
+_MORE_FILES = ["*.safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class LoadOptions:
 
     name: str
     directory: Path
+    model_type: ModelType = ModelType.LM
     trust_remote_code: bool = False
     adapter: Path | None = None
     chat_template: str | None = None
@@ -37,7 +41,13 @@ class LoadOptions:
     draft_tokens: int = 3
 
 
-def find_checkpoint(name: str, model_path: str, *, trust_remote_code: bool = False) -> Path:
+def find_checkpoint(
+    name: str,
+    model_path: str,
+    *,
+    model_type: ModelType = ModelType.LM,
+    trust_remote_code: bool = False,
+) -> Path:
     """The directory of a path, a built-in model, or a repo id in the Hugging Face cache. Raises LoadFailed.
 
     HTTP clients read why: no reason says where on this machine something lies.
@@ -47,9 +57,9 @@ def find_checkpoint(name: str, model_path: str, *, trust_remote_code: bool = Fal
     elif model_path.startswith((".", "/", "~")) or Path(model_path).is_absolute():
         directory = Path(model_path).expanduser()
     else:
-        directory = _in_cache(name, model_path)
+        directory = _in_cache(name, model_path, model_type)
     try:
-        check_model(directory, trust_remote_code=trust_remote_code)
+        check_model(directory, model_type, trust_remote_code=trust_remote_code)
     except IntakeRefused as refused:
         raise LoadFailed(name, str(refused)) from None
     return directory
@@ -81,12 +91,13 @@ def find_template(name: str, chat_template_file: str) -> str:
         raise LoadFailed(name, f"chat_template_file: {refused}") from None
 
 
-def _in_cache(name: str, repo: str) -> Path:
+def _in_cache(name: str, repo: str, model_type: ModelType) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - an unloaded worker has no use for it
     from huggingface_hub.errors import HFValidationError  # noqa: PLC0415 - likewise
 
     try:
-        return Path(snapshot_download(repo, local_files_only=True, allow_patterns=_NEEDED_FILES))
+        needed = _NEEDED_FILES if model_type is ModelType.LM else [*_NEEDED_FILES, *_MORE_FILES]
+        return Path(snapshot_download(repo, local_files_only=True, allow_patterns=needed))
     except HFValidationError:
         raise LoadFailed(name, f'"{repo}" is neither a directory nor a Hugging Face repo id.') from None
     except OSError:

@@ -22,7 +22,6 @@ from mlxhub.worker.engines.engine import (
     GenerationRequest,
     JsonObject,
     LoadedModel,
-    Markers,
     ParsedCall,
     Piece,
     PreparedRequest,
@@ -93,9 +92,7 @@ class EchoEngine:
         self._faults.in_load()
         self._peak_rows = 0
         self._peak_bytes = max(self._peak_bytes, self._active_bytes)
-        return LoadedModel(
-            self._context_length, Markers(), _parse_no_tool_call, self._options.max_concurrency
-        )
+        return LoadedModel(self._context_length, self._options.max_concurrency)
 
     def _learned(self) -> EchoScript:
         """Raises LoadFailed."""

@@ -3,12 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from mlxhub.core.constraint import Constraint
 from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import MlxhubError
 from mlxhub.protocol.parts import SampledLogprob
+from mlxhub.worker.engines.embedding_requests import (
+    Embedded,
+    EmbeddingRequest,
+    PreparedTexts,
+    RankingRequest,
+    Scored,
+)
+from mlxhub.worker.engines.proxied_requests import ProxiedRequest
+from mlxhub.worker.engines.seen import Seen
 
 Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -16,11 +25,16 @@ JsonObject: TypeAlias = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class ChatPrompt:
-    """Messages as the model's chat template expects them: contents are text, tool arguments are objects."""
+    """Messages as the model's chat template expects them: contents are text, tool arguments are objects.
+
+    Of one with `pictures` the content is parts, {"type": "text", "text": …} and {"type": "image"}: each of
+    the latter is the next of the pictures, a data URI or the bytes of a file.
+    """
 
     messages: tuple[JsonObject, ...]
     tools: tuple[JsonObject, ...] = ()
     template_options: JsonObject = field(default_factory=dict)
+    pictures: tuple[str | bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ class PreparedRequest:
 
     `boundaries`: after so many tokens other prompts may part from this one; only for models whose memory of a
     prompt cannot be cut back to a beginning of it. `may_reason`: the answer may open a thinking span itself.
-    `grammar`: the constraint, once it is compiled.
+    `grammar`: the constraint, once it is compiled. `seen`: the prompt has pictures; its tokens are the keys.
     """
 
     tokens: tuple[int, ...]
@@ -91,11 +105,21 @@ class PreparedRequest:
     may_reason: bool = False
     constraint: Constraint | None = None
     grammar: Grammar | None = None
+    seen: Seen | None = None
+
+    @property
+    def prompt_tokens(self) -> int:
+        return len(self.tokens)
 
     def for_row(self, row: int) -> "PreparedRequest":
         """Each of several answers to one prompt draws from a key of its own."""
         seed = self.sampling.seed
         return self if seed is None else replace(self, sampling=replace(self.sampling, seed=seed + row))
+
+
+# What is asked of engines, and what they make of that before they begin.
+Asked: TypeAlias = GenerationRequest | EmbeddingRequest | RankingRequest | ProxiedRequest
+Prepared: TypeAlias = PreparedRequest | PreparedTexts | ProxiedRequest
 
 
 class FinishReason(StrEnum):
@@ -139,12 +163,19 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Completed:
+    """Everything was said that is no text."""
+
+    handle: int
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     handle: int
     error: MlxhubError
 
 
-Delta: TypeAlias = Started | Piece | Finished | Failed
+Delta: TypeAlias = Started | Piece | Finished | Embedded | Scored | Completed | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +199,22 @@ class Markers:
     tool_end: str | None = None
 
 
+def no_calls(_text: str, _tools: Sequence[JsonObject]) -> tuple[ParsedCall, ...]:
+    raise ValueError("this model writes no calls")
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """What is known of a model in memory. `parse_tool_call` raises ValueError on what is no call.
 
-    `max_rows` decode together, as far as the model can; `why_one_at_a_time`, where it cannot.
+    `context_length` None: it reads no tokens. `max_rows` are answered together, as far as the model can;
+    `why_one_at_a_time`, where it cannot.
     """
 
-    context_length: int
-    markers: Markers
-    parse_tool_call: ToolParser
+    context_length: int | None
     max_rows: int
+    markers: Markers = Markers()
+    parse_tool_call: ToolParser = no_calls
     why_one_at_a_time: str | None = None
 
 
@@ -195,7 +231,11 @@ class EngineLoad:
     peak_bytes: int = 0
 
 
-class Engine(Protocol):
+Asked_contra = TypeVar("Asked_contra", contravariant=True)
+PreparedOwn = TypeVar("PreparedOwn")
+
+
+class Engine(Protocol[Asked_contra, PreparedOwn]):
     """Owned by one thread: `prepare` and `compile` may each be called from another, one call at a time."""
 
     def measure(self) -> MemoryNeed:
@@ -207,20 +247,20 @@ class Engine(Protocol):
     def unload(self) -> None:
         """Give the memory back, also after a load that failed."""
 
-    def prepare(self, request: GenerationRequest) -> PreparedRequest:
+    def prepare(self, request: Asked_contra) -> PreparedOwn:
         """Raises InvalidRequest or ContextOverflow."""
 
-    def compile(self, request: PreparedRequest) -> PreparedRequest:
+    def compile(self, request: PreparedOwn) -> PreparedOwn:
         """The same with its grammar. Takes seconds where the constraint is hostile. Raises InvalidRequest."""
 
-    def submit(self, handle: int, request: PreparedRequest) -> None:
-        """Queue it. From now on `step` speaks of `handle`, until Finished, Failed or `cancel`."""
+    def submit(self, handle: int, request: PreparedOwn) -> None:
+        """Queue it. From now on `step` speaks of `handle`, until Finished, Completed, Failed or `cancel`."""
 
     def cancel(self, handle: int) -> None:
         """Forget it, in any stage, also one that is unknown or over."""
 
     def step(self) -> list[Delta]:
-        """One decode for all rows and one prefill chunk."""
+        """One decode for all rows and one prefill chunk; of what is no text a piece that takes as long."""
 
     def fail_all(self, error: MlxhubError) -> list[Delta]:
         """After a step that raised: fail the rows it worked on and start with a clean batch."""

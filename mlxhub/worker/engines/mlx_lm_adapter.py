@@ -1,14 +1,9 @@
 """A text model in memory: its tokenizer, chat templates, grammars and rows."""
 
-import ctypes
-import gc
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import mlx.core as mx
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlxhub.errors import MlxhubError
 from mlxhub.refusals import InvalidRequest
@@ -25,7 +20,7 @@ from mlxhub.worker.engines.engine import (
 from mlxhub.worker.engines.grammar import IN_TAGS, MISTRAL_HEADERS, MISTRAL_LIST, CallSyntax, Marks, Thinking
 from mlxhub.worker.engines.guarded_processors import GuardedProcessors
 from mlxhub.worker.engines.memory_limits import MemoryLimits
-from mlxhub.worker.engines.mlx_lm_chats import ChatEncoder, longest_token
+from mlxhub.worker.engines.mlx_lm_chats import ChatEncoder, longest_token, refusal
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.read_prompts import is_always_cuttable
 from mlxhub.worker.engines.reasoning import Reasoning
@@ -36,6 +31,7 @@ from mlxhub.worker.engines.token_bytes import TokenBytes
 
 if TYPE_CHECKING:
     from mlxhub.worker.engines.grammars import Grammars
+    from mlxhub.worker.engines.seen import Seen
 
 _THINK_TAIL_TOKENS = 32
 # Begins like hardly anything that people write.
@@ -51,6 +47,14 @@ class EncodedChat:
 
     tokens: list[int]
     boundaries: tuple[int, ...] = ()
+    seen: "Seen | None" = None
+
+
+class Sight(Protocol):
+    """Of a model that sees."""
+
+    def encode(self, chats: ChatEncoder, prompt: ChatPrompt, context_length: int) -> "Seen":
+        """Raises as TextModel.encode_chat."""
 
 
 class TextModel:
@@ -66,8 +70,10 @@ class TextModel:
         *,
         vocabulary: int,
         context_length: int,
+        sight: Sight | None = None,
     ) -> None:
         self._rows = rows
+        self._sight = sight
         self._tokenizer = tokenizer
         self._chats = chats
         self._samplers = Samplers(defaults, vocabulary)
@@ -144,6 +150,7 @@ class TextModel:
             request.top_logprobs,
             request.boundaries,
             is_constrained=request.grammar is not None,
+            seen=request.seen,
         )
 
     def close(self) -> None:
@@ -159,6 +166,10 @@ class TextModel:
         """Raises ContextOverflow, and InvalidRequest with what the chat template said."""
         if self._chats is None:
             raise InvalidRequest("This model has no chat template. Use /v1/completions.", "messages")
+        if prompt.pictures:
+            assert self._sight is not None
+            seen = self._sight.encode(self._chats, prompt, context_length)
+            return EncodedChat(list(seen.keys), (), seen)
         others = () if self.is_always_cuttable else _parting_from(prompt)
         encoded = self._chats.encode((Chat(prompt.messages), *others), prompt, context_length)
         try:
@@ -166,9 +177,9 @@ class TextModel:
         except MlxhubError:
             raise
         except Exception as error:  # the model's own code, or its tokenizer, raises anything
-            raise _refused(Refused(str(error))) from error
+            raise refusal(Refused(str(error))) from error
         if isinstance(tokens, Refused):
-            raise _refused(tokens)
+            raise refusal(tokens)
         if len(tokens) >= context_length:
             return EncodedChat(tokens)
         places = {_shared(tokens, other) for other in encoded if not isinstance(other, Refused)}
@@ -192,25 +203,6 @@ class TextModel:
         return tail
 
 
-def release_memory() -> None:
-    """After the last reference to a model is gone."""
-    gc.collect()
-    mx.clear_cache()
-    if sys.platform == "linux":
-        # glibc keeps freed arenas: 426 MB stay resident where 87 MB are used.
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def finish_device_work() -> None:
-    """Leaving a process while the GPU still works for it has brought whole Macs down."""
-    mx.synchronize()
-
-
-def memory_bytes() -> tuple[int, int]:
-    """Active and peak, as MLX counts."""
-    return mx.get_active_memory(), mx.get_peak_memory()
-
-
 def _parting_from(prompt: ChatPrompt) -> Sequence[Chat]:
     """What the next turn of this chat begins with, and another chat with the same beginning."""
     first = next((place for place, said in enumerate(prompt.messages) if said["role"] != "system"), None)
@@ -219,11 +211,6 @@ def _parting_from(prompt: ChatPrompt) -> Sequence[Chat]:
         another = {**prompt.messages[first], "content": _ANOTHER_TEXT}
         others.append(Chat((*prompt.messages[:first], another)))
     return others
-
-
-def _refused(refused: Refused) -> InvalidRequest:
-    said = " ".join(refused.said.split())[:300]
-    return InvalidRequest(f"The model's chat template refused the messages: {said}", "messages")
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:

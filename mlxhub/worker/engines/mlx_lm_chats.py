@@ -25,6 +25,9 @@ class ChatEncoder(Protocol):
         Raises ContextOverflow where a text alone says so, and InvalidRequest.
         """
 
+    def render(self, chat: Chat, prompt: ChatPrompt, context_length: int) -> str:
+        """The text of one. Raises as `encode`, and InvalidRequest where the template refuses it."""
+
     def close(self) -> None: ...
 
 
@@ -35,6 +38,11 @@ def find_encoder(tokenizer: Any, renderer: TemplateRenderer) -> ChatEncoder | No
         return _TemplateEncoder(tokenizer, renderer)
     renderer.close()
     return _LibraryEncoder(tokenizer) if tokenizer.has_chat_template else None
+
+
+def refusal(refused: Refused) -> InvalidRequest:
+    said = " ".join(refused.said.split())[:300]
+    return InvalidRequest(f"The model's chat template refused the messages: {said}", "messages")
 
 
 def longest_token(tokenizer: Any) -> int:
@@ -62,10 +70,24 @@ class _TemplateEncoder:
         self._longest_token = longest_token(tokenizer)
 
     def encode(self, chats: Sequence[Chat], prompt: ChatPrompt, context_length: int) -> Iterator[Encoded]:
+        for text in self._rendered(chats, prompt, context_length):
+            yield (
+                text if isinstance(text, Refused) else self._tokenizer.encode(text, add_special_tokens=False)
+            )
+
+    def render(self, chat: Chat, prompt: ChatPrompt, context_length: int) -> str:
+        text = self._rendered([chat], prompt, context_length)[0]
+        if isinstance(text, Refused):
+            raise refusal(text)
+        return text
+
+    def _rendered(
+        self, chats: Sequence[Chat], prompt: ChatPrompt, context_length: int
+    ) -> list[str | Refused]:
         most_characters = context_length * self._longest_token
         options = {"enable_thinking": self._tokenizer.has_thinking, **prompt.template_options}
         try:
-            texts = self._renderer.render(chats, prompt.tools or None, options, most_characters)
+            return self._renderer.render(chats, prompt.tools or None, options, most_characters)
         except TemplateBeyond as beyond:
             if beyond.is_long and most_characters <= MAX_CHARACTERS:
                 raise ContextOverflow(context_length + 1, context_length, at_least=True) from None
@@ -74,10 +96,6 @@ class _TemplateEncoder:
             ) from None
         except RendererBroken as broken:
             raise GenerationFailed(str(broken)) from broken
-        for text in texts:
-            yield (
-                text if isinstance(text, Refused) else self._tokenizer.encode(text, add_special_tokens=False)
-            )
 
     def close(self) -> None:
         self._renderer.close()
@@ -96,6 +114,9 @@ class _LibraryEncoder:
                 tokenize=True,
                 **prompt.template_options,
             )
+
+    def render(self, chat: Chat, prompt: ChatPrompt, context_length: int) -> str:
+        raise InvalidRequest("What writes this model's chats knows no pictures.", "messages")
 
     def close(self) -> None:
         pass

@@ -15,6 +15,7 @@ from mlx_lm.models.cache import (
     trim_prompt_cache,
 )
 
+from mlxhub.worker.engines.position_shift import PositionShift
 from mlxhub.worker.engines.prompt_cache import Kept, PromptCache, as_tokens
 from mlxhub.worker.engines.stored_prompts import StoredPrompts
 
@@ -85,7 +86,7 @@ class ReadPrompts:
 
 def is_always_cuttable(model: Any) -> bool:
     """Whether each beginning of what it has read can be had from the whole, at any length."""
-    return all(type(layer) is KVCache for layer in make_prompt_cache(model))
+    return all(type(layer) in (KVCache, PositionShift) for layer in make_prompt_cache(model))
 
 
 def _is_cuttable(layer: Any) -> bool:
@@ -95,5 +96,5 @@ def _is_cuttable(layer: Any) -> bool:
     """
     if isinstance(layer, CacheList):
         return all(map(_is_cuttable, layer.caches))
-    is_known = isinstance(layer, KVCache | QuantizedKVCache | RotatingKVCache)
+    is_known = isinstance(layer, KVCache | QuantizedKVCache | RotatingKVCache | PositionShift)
     return is_known and bool(layer.is_trimmable())

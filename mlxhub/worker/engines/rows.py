@@ -15,6 +15,7 @@ from mlxhub.worker.engines.logprobs import sampled_logprob
 from mlxhub.worker.engines.memory_limits import MemoryLimits
 from mlxhub.worker.engines.read_prompts import Read, State
 from mlxhub.worker.engines.sampling import Sampler
+from mlxhub.worker.engines.seen import Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Row:
 
     At `boundaries` reading stops for a moment, so that what is known there can be kept. `top_logprobs`: how
     likely each token was is told, with so many of the likeliest; None: it is not told. `is_constrained`: its
-    processors follow a grammar, and must see each token once, in order.
+    processors follow a grammar, and must see each token once, in order. `seen`: the prompt has pictures, and
+    its `tokens` are the keys of that.
     """
 
     handle: int
@@ -34,6 +36,7 @@ class Row:
     top_logprobs: int | None = None
     boundaries: tuple[int, ...] = ()
     is_constrained: bool = False
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)

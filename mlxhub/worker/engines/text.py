@@ -13,6 +13,7 @@ from loguru import logger
 
 from mlxhub.core.config import ReasoningParser, ToolCallParser
 from mlxhub.core.memory import MemoryNeed, Use
+from mlxhub.core.model_type import ModelType
 from mlxhub.errors import MlxhubError, NotLoaded
 from mlxhub.files.imports import collector_at_rest
 from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
@@ -24,6 +25,8 @@ from mlxhub.worker.engines.checkpoint import (
     find_draft,
     find_template,
 )
+from mlxhub.worker.engines.content import characters_of
+from mlxhub.worker.engines.device_memory import DeviceMemory
 from mlxhub.worker.engines.engine import (
     ChatPrompt,
     Delta,
@@ -41,12 +44,11 @@ from mlxhub.worker.engines.engine import (
 from mlxhub.worker.engines.measuring import measure
 from mlxhub.worker.engines.open_files import kept_open_files
 from mlxhub.worker.engines.prefill import Prefill
-from mlxhub.worker.engines.prompt_texts import characters_of
 from mlxhub.worker.engines.text_row import TextRow
 
 if TYPE_CHECKING:
     from mlxhub.worker.engines.memory_limits import MemoryLimits
-    from mlxhub.worker.engines.mlx_lm_adapter import TextModel
+    from mlxhub.worker.engines.mlx_lm_adapter import EncodedChat, TextModel
     from mlxhub.worker.engines.read_prompts import ReadPrompts
     from mlxhub.worker.engines.rows import Rows, SampledToken
     from mlxhub.worker.engines.stored_prompts import StoredPrompts
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class TextEngineOptions:
     """`context_length` None: what the model can hold. `kept_…`: bounds of what is kept of prompts in memory,
-    `stored_…`: where it is kept in files, and how much.
+    `stored_…`: where it is kept in files, and how much. `model_type`: LM, or MULTIMODAL.
     """
 
     name: str
@@ -75,6 +77,7 @@ class TextEngineOptions:
     chat_template_file: str | None = None
     tool_call_parser: ToolCallParser | None = None
     reasoning_parser: ReasoningParser | None = None
+    model_type: ModelType = ModelType.LM
 
 
 class TextEngine:
@@ -91,14 +94,13 @@ class TextEngine:
         self._waiting: deque[tuple[int, PreparedRequest]] = deque()
         self._rows: dict[int, TextRow] = {}
         self._peak_rows = 0
-        # Known from the first load on; then it tells the truth also of what an unload left behind.
-        self._memory_bytes: Callable[[], tuple[int, int]] | None = None
+        self._memory = DeviceMemory()
         self._found: LoadOptions | None = None
 
     def measure(self) -> MemoryNeed:
         options = self._options
         self._found = found = self._check()
-        from mlxhub.worker.engines.mlx_lm_loading import has_slow_halves  # noqa: PLC0415 - imported by the check
+        from mlxhub.worker.engines.device import has_slow_halves  # noqa: PLC0415 - imported by the check
 
         use = Use(
             context_length=options.context_length,
@@ -127,20 +129,26 @@ class TextEngine:
         with ThreadPoolExecutor(1, "check") as checks:
             finding = checks.submit(self._find)
             with kept_open_files(), collector_at_rest():
-                from mlxhub.worker.engines.mlx_lm_adapter import memory_bytes  # noqa: PLC0415 - as said above
-                from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: F401, PLC0415 - likewise
-            self._memory_bytes = memory_bytes
+                self._loader()
             return finding.result()
+
+    def _loader(self) -> Callable[[LoadOptions, TemplateRenderer], TextModel]:
+        """MLX's libraries are imported by the first call."""
+        if self._options.model_type is ModelType.MULTIMODAL:
+            from mlxhub.worker.engines.vision_model import load_vision_model  # noqa: PLC0415 - as it says
+
+            return load_vision_model
+        from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - likewise
+
+        return load_text_model
 
     def _load(self, renderer: TemplateRenderer, reserved_bytes: int) -> LoadedModel:
         options = self._options
         found, self._found = self._found or self._check(), None
-        from mlxhub.worker.engines.memory_limits import MemoryLimits  # noqa: PLC0415 - imported by the check
-        from mlxhub.worker.engines.mlx_lm_loading import load_text_model  # noqa: PLC0415 - likewise
         from mlxhub.worker.engines.read_prompts import ReadPrompts  # noqa: PLC0415 - likewise
 
-        self._limits = MemoryLimits(reserved_bytes)
-        model = load_text_model(found, renderer)
+        self._limits = self._memory.limit(reserved_bytes)
+        model = self._loader()(found, renderer)
         wanted = options.context_length or model.context_length
         self._context_length = min(wanted, model.context_length)
         self._model = model
@@ -149,9 +157,9 @@ class TextEngine:
         self._peak_rows = 0
         return LoadedModel(
             self._context_length,
+            self._max_rows,
             model.markers,
             model.parse_tool_call,
-            self._max_rows,
             model.why_one_at_a_time,
         )
 
@@ -159,11 +167,14 @@ class TextEngine:
         """What is to be loaded, once it has been checked. Raises LoadFailed."""
         options = self._options
         name, trust = options.name, options.trust_remote_code
-        directory = find_checkpoint(name, options.model_path, trust_remote_code=trust)
+        directory = find_checkpoint(
+            name, options.model_path, model_type=options.model_type, trust_remote_code=trust
+        )
         adapter, draft, template = options.adapter_path, options.draft_model, options.chat_template_file
         return LoadOptions(
             name=name,
             directory=directory,
+            model_type=options.model_type,
             trust_remote_code=trust,
             adapter=None if adapter is None else find_adapter(name, adapter),
             chat_template=None if template is None else find_template(name, template),
@@ -191,24 +202,14 @@ class TextEngine:
         )
 
     def unload(self) -> None:
-        if self._memory_bytes is None:
-            return
-        from mlxhub.worker.engines.mlx_lm_adapter import (  # noqa: PLC0415 - imported by a load already
-            finish_device_work,
-            release_memory,
-        )
-
         self._close_rows()
         self._waiting.clear()
         if self._read is not None:
             self._read.store()
         if self._model is not None:
             self._model.close()
-        self._model = self._read = None
-        finish_device_work()
-        if self._limits is not None:
-            self._limits.lift()
-        release_memory()
+        self._model = self._read = self._limits = None
+        self._memory.release()
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         model = self._model
@@ -218,13 +219,15 @@ class TextEngine:
         fewest_tokens = characters_of(request.prompt) // model.longest_token
         if fewest_tokens > self._context_length:
             raise ContextOverflow(fewest_tokens, self._context_length, at_least=True)
-        tokens, boundaries = self._encode(model, request.prompt)
+        encoded = self._encode(model, request.prompt)
+        tokens, seen = encoded.tokens, encoded.seen
         if not tokens:
             raise InvalidRequest("The prompt is empty.", "prompt")
         room = self._context_length - len(tokens)
         if room < 1:
             raise ContextOverflow(len(tokens), self._context_length)
-        _check_ids("prompt", tokens, model.vocabulary)
+        if seen is None:
+            _check_ids("prompt", tokens, model.vocabulary)
         _check_ids("logit_bias", request.sampling.logit_bias, model.vocabulary)
         is_chat = isinstance(request.prompt, ChatPrompt)
         prepared = PreparedRequest(
@@ -233,23 +236,24 @@ class TextEngine:
             sampling=request.sampling,
             stops=request.stops,
             in_reasoning=is_chat and model.ends_in_reasoning(tokens),
-            boundaries=boundaries,
+            boundaries=encoded.boundaries,
             top_logprobs=request.top_logprobs,
             may_reason=_wants_reasoning(request.prompt) and not model.ends_after_reasoning(tokens),
             constraint=request.constraint,
+            seen=seen,
         )
         return replace(prepared, grammar=model.find_grammar(prepared))
 
-    def _encode(self, model: TextModel, prompt: Prompt) -> tuple[list[int], tuple[int, ...]]:
-        """Tokens and boundaries."""
+    def _encode(self, model: TextModel, prompt: Prompt) -> EncodedChat:
+        from mlxhub.worker.engines.mlx_lm_adapter import EncodedChat  # noqa: PLC0415 - imported by the load
+
         match prompt:
             case ChatPrompt():
-                encoded = model.encode_chat(prompt, self._context_length)
-                return encoded.tokens, encoded.boundaries
+                return model.encode_chat(prompt, self._context_length)
             case TextPrompt(text):
-                return model.encode_text(text), ()
+                return EncodedChat(model.encode_text(text))
             case TokenPrompt(tokens):
-                return list(tokens), ()
+                return EncodedChat(list(tokens))
 
     def compile(self, request: PreparedRequest) -> PreparedRequest:
         if self._model is None:
@@ -297,11 +301,8 @@ class TextEngine:
 
     @property
     def measured(self) -> EngineLoad:
-        if self._memory_bytes is None:
-            return EngineLoad()
-        active, peak = self._memory_bytes()
         kept, kept_bytes = (0, 0) if self._read is None else (len(self._read), self._read.used_bytes)
-        return EngineLoad(len(self._rows), self._peak_rows, kept, kept_bytes, active, peak)
+        return self._memory.measured(len(self._rows), self._peak_rows, kept, kept_bytes)
 
     def _admit(self) -> list[Delta]:
         deltas: list[Delta] = []

@@ -124,6 +124,6 @@ def _echoes(asked: CompletionRequest) -> list[str]:
 
 def _usage(generation: Generation, asked: CompletionRequest) -> Usage:
     """Several answers to one prompt share it."""
-    prompts = generation.prepared[:: asked.answers]
+    prompts = generation.prompts[:: asked.answers]
     prompt_tokens = sum(len(prompt.tokens) for prompt in prompts)
     return Usage(prompt_tokens, generation.completion_tokens, generation.cached_tokens)

@@ -48,7 +48,7 @@ class HealthRoutes:
             pid=os.getpid(),
             generation=self._generation,
             model_path=settings.model_path,
-            model_type=settings.model_type,
+            model_type=service.model_type,
             model_status=service.state,
             error=residency.error,
             context_length=residency.model.context_length if residency.model else settings.context_length,

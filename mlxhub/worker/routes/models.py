@@ -30,7 +30,7 @@ class ModelRoutes:
             "created": self._created,
             "owned_by": "mlxhub",
             "meta": {
-                "type": settings.model_type,
+                "type": self._service.model_type,
                 "state": self._service.state,
                 "aliases": settings.aliases,
                 "port": settings.port,

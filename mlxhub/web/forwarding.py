@@ -1,7 +1,8 @@
-"""`/v1` requests on their way to a worker and back: bytes untouched, hang-ups passed on at once."""
+"""`/v1` requests on their way to who answers them and back: bytes untouched, hang-ups passed on at once."""
 
 from contextlib import suppress
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import msgspec
 from loguru import logger
@@ -9,15 +10,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from mlxhub.clients.connection import Connection, ConnectionLost
-from mlxhub.clients.headers import headers_for_client, headers_for_worker
+from mlxhub.clients.headers import Headers, headers_for_client, headers_for_worker
 from mlxhub.clients.remote_error import remote_error
-from mlxhub.controller.client_stream import EVENT_END, ClientStream, body_message
-from mlxhub.controller.dispatcher import Dispatcher
 from mlxhub.errors import MlxhubError, WorkerSilent
-from mlxhub.protocol.dialects import COUNT_TOKENS
 from mlxhub.protocol.errors import RemoteError
+from mlxhub.protocol.model_routes import COUNT_TOKENS
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
+from mlxhub.web.client_stream import EVENT_END, ClientStream, body_message
 from mlxhub.web.request_id import request_id
 from mlxhub.web.responses import client_error_response
 from mlxhub.web.streams import KEEPALIVE_SECONDS, run_unless_disconnected
@@ -35,11 +35,38 @@ class _Routed(msgspec.Struct):
 _ROUTED = msgspec.json.Decoder(_Routed)
 
 
+class Lease(Protocol):
+    """The right to one exchange with who answers for a model: entered when it may begin, its end is its end.
+
+    `name`: of the model. `ended_by`: what ended it from our side; None: nothing did.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def ended_by(self) -> MlxhubError | None: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    async def ask(self, method: str, target: bytes, headers: Headers, body: bytes) -> Connection:
+        """Once. The response's head is in; its body is read from the connection."""
+
+
+class Leases(Protocol):
+    def lease(self, model_id: str, path: str, body: bytes, /) -> Lease:
+        """To be entered. Raises MlxhubError, as entering does."""
+
+
 class Forwarder:
     """A pure ASGI app. Nothing between a worker's chunk and the client's socket waits for more bytes."""
 
-    def __init__(self, dispatcher: Dispatcher, keepalive_seconds: float = KEEPALIVE_SECONDS) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, leases: Leases, keepalive_seconds: float = KEEPALIVE_SECONDS) -> None:
+        self._leases = leases
         self._keepalive_seconds = keepalive_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,13 +86,13 @@ class Forwarder:
         if routed.stream is True and scope["path"] != COUNT_TOKENS:
             stream.fill_silence()
         try:
-            async with self._dispatcher.lease(routed.model) as lease:
+            async with self._leases.lease(routed.model, scope["path"], body) as lease:
                 response = await lease.ask(scope["method"], _target(scope), headers, body)
                 await stream.stop_filling()
                 if stream.has_begun and not _is_event_stream(response):
                     await stream.break_off(await _refusal(response, lease.name))
                     return
-                await _pass_on(response, send, stream, lease.name)
+                await _pass_on(response, send, stream, lease)
         except MlxhubError as failure:
             await stream.stop_filling()
             if not stream.has_begun:
@@ -75,7 +102,7 @@ class Forwarder:
             await stream.stop_filling()
 
 
-async def _pass_on(response: Connection, send: Send, stream: ClientStream, name: str) -> None:
+async def _pass_on(response: Connection, send: Send, stream: ClientStream, lease: Lease) -> None:
     if not stream.has_begun:
         headers = headers_for_client(response.headers)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -87,11 +114,11 @@ async def _pass_on(response: Connection, send: Send, stream: ClientStream, name:
             if response.complete:
                 return
     except ConnectionLost:
-        logger.warning('The worker of model "{}" broke off an answer.', name)
+        logger.warning('An answer of model "{}" was broken off.', lease.name)
         # To leave an answer unfinished is how HTTP says that it is not whole.
         if _is_event_stream(response):
-            silent = WorkerSilent(name, "the connection ended in the middle of the answer.")
-            await stream.break_off(silent, last)
+            silent = WorkerSilent(lease.name, "the connection ended in the middle of the answer.")
+            await stream.break_off(lease.ended_by or silent, last)
         return
     await send(body_message(b"", more=False))
 

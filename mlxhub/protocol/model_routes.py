@@ -1,0 +1,46 @@
+"""The routes for models, and which types of models each is for: the one table of both programs."""
+
+from dataclasses import dataclass
+
+from mlxhub.core.access import Body, Need, Route
+from mlxhub.core.model_type import ModelType
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
+RESPONSES = "/v1/responses"
+EMBEDDINGS = "/v1/embeddings"
+RERANK = "/v1/rerank"
+
+_TEXT = (ModelType.LM, ModelType.MULTIMODAL, ModelType.ECHO)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """A POST. `types`: of the models that answer there; a command may be one that does, at any of them."""
+
+    path: str
+    types: tuple[ModelType, ...]
+    body: Body = Body.JSON
+
+
+_ROUTES = (
+    ModelRoute(CHAT, _TEXT),
+    ModelRoute(COMPLETIONS, _TEXT),
+    ModelRoute(RESPONSES, _TEXT),
+    ModelRoute(MESSAGES, _TEXT),
+    ModelRoute(COUNT_TOKENS, _TEXT),
+    ModelRoute(EMBEDDINGS, (ModelType.EMBEDDINGS,)),
+    ModelRoute(RERANK, (ModelType.EMBEDDINGS,)),
+)
+# What the controller hands on to the model that the body names.
+FOR_MODELS = frozenset(route.path for route in _ROUTES)
+ACCESS = tuple(Route("POST", route.path, Need.API_WHERE_REQUIRED, route.body) for route in _ROUTES)
+
+
+def paths_of(model_type: ModelType) -> tuple[str, ...]:
+    """Where models of this type answer."""
+    if model_type is ModelType.COMMAND:
+        return tuple(route.path for route in _ROUTES)
+    return tuple(route.path for route in _ROUTES if model_type in route.types)
