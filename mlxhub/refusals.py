@@ -15,9 +15,11 @@ RequestError
 ├── InvalidRequest     the request breaks a rule; names the parameter
 ├── WrongModelType     the model is of a type that its path is not for
 ├── NotJson            its Content-Type is not application/json
+├── NotForm            its Content-Type is not multipart/form-data
 ├── RequestTooLarge    its body is over the limit
 ├── ResponseGone       it goes on from a response that is not, or no longer, kept
 ├── UnknownResponse    it asks for one
+├── ImageGone          it asks for a picture that is no longer kept
 ├── ContextOverflow    prompt and answer do not fit the context
 ├── Quarantined        the process died of it twice
 ├── QueueFull          too many wait already
@@ -137,6 +139,11 @@ class NotJson(RequestError):
         super().__init__("Send this with the header Content-Type: application/json.")
 
 
+class NotForm(RequestError):
+    def __init__(self) -> None:
+        super().__init__("Send this as a form, with the header Content-Type: multipart/form-data.")
+
+
 class RequestTooLarge(RequestError):
     def __init__(self, limit_bytes: int) -> None:
         limit = f"{limit_bytes // 1_000_000} MB" if limit_bytes >= 1_000_000 else f"{limit_bytes // 1000} KB"
@@ -160,6 +167,11 @@ class UnknownResponse(RequestError):
             if is_on
             else "No responses are kept here: `response_store` of this model in hub.yaml says 0 entries."
         )
+
+
+class ImageGone(RequestError):
+    def __init__(self) -> None:
+        super().__init__("This picture is not kept here, or no longer: they are for an hour.")
 
 
 class ContextOverflow(RequestError):

@@ -72,7 +72,7 @@ def _remove_limits(paths: Paths) -> None:
 
 def _remove_access(paths: Paths) -> None:
     """Who finds them later could do nothing with them, and a new install makes new ones. Prompts go too."""
-    for directory in (paths.keys, paths.prompts):
+    for directory in (paths.keys, paths.prompts, paths.images):
         shutil.rmtree(directory, ignore_errors=True)
     for file in (paths.socket, paths.browser_page):
         file.unlink(missing_ok=True)

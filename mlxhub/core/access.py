@@ -38,12 +38,14 @@ class Need(StrEnum):
 class Body(StrEnum):
     """NONE: it is not read. OBJECT: a small JSON object, `{}` at least. JSON: what the route itself reads.
 
-    A POST always takes JSON: a page of another site cannot send that type unasked, nor a DELETE.
+    FORM: with files. A page of another site can send that type unasked, and is known by its Origin; JSON it
+    could not, nor a DELETE.
     """
 
     NONE = "none"
     OBJECT = "object"
     JSON = "json"
+    FORM = "form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Route:
 
     @property
     def max_body_bytes(self) -> int:
-        return LARGE_BODY_BYTES if self.body is Body.JSON else SMALL_BODY_BYTES
+        return LARGE_BODY_BYTES if self.body in (Body.JSON, Body.FORM) else SMALL_BODY_BYTES
 
 
 class RouteTable:

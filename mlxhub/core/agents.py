@@ -136,6 +136,7 @@ def worker_settings(
             "api_key": config.api_key,
             "keys": str(paths.keys),
             "stored_prompts": str(paths.stored_prompts(model.name)),
+            "kept_images": str(paths.kept_images(model.name)),
             "limits": LimitPlaces(file=str(paths.limits), locks=str(paths.locks)),
             "records": RunRecords(
                 label=worker_label(config, model.name),

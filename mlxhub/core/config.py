@@ -189,6 +189,9 @@ class EngineOptions(_Strict):
     reasoning_parser: ReasoningParser | None = Field(
         None, description="How the model marks its thinking; null: as its vocabulary suggests."
     )
+    max_audio_seconds: float = Field(
+        1800, gt=0, le=36_000, description="Of a recording; half an hour takes 200 MB while it is heard."
+    )
     fetch_images: bool = Field(
         False, description="Fetch pictures that requests name by an http(s) address, from public ones only."
     )
@@ -280,6 +283,7 @@ class WorkerSettings(EngineOptions):
     Without `records` nothing is written down and nothing keeps it from running, and without `keys`, the
     directory of the hub's keys, no route asks for one, and without `limits` it may take what there is:
     somebody runs it by hand. `stored_prompts`: where what `prompt_cache.disk_bytes` allows is kept.
+    `kept_images`: where pictures are that clients fetch.
     """
 
     port: Port
@@ -289,6 +293,7 @@ class WorkerSettings(EngineOptions):
     api_key: ApiKey = "optional"
     keys: str | None = None
     stored_prompts: str | None = None
+    kept_images: str | None = None
     limits: LimitPlaces | None = None
 
 

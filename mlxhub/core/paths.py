@@ -85,6 +85,14 @@ class Paths:
     def stored_prompts(self, name: str) -> Path:
         return self.prompts / name
 
+    @property
+    def images(self) -> Path:
+        """What models have drawn within the hour."""
+        return self.state / "images"
+
+    def kept_images(self, name: str) -> Path:
+        return self.images / name
+
     def run_files(self, name: str) -> RunFiles:
         return RunFiles(name=name, runs=self.runs(name), parked=self.parked(name), log=self.log(name))
 

@@ -12,6 +12,11 @@ COUNT_TOKENS = "/v1/messages/count_tokens"
 RESPONSES = "/v1/responses"
 EMBEDDINGS = "/v1/embeddings"
 RERANK = "/v1/rerank"
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
+SPEECH = "/v1/audio/speech"
+GENERATIONS = "/v1/images/generations"
+EDITS = "/v1/images/edits"
 
 _TEXT = (ModelType.LM, ModelType.MULTIMODAL, ModelType.ECHO)
 
@@ -33,9 +38,15 @@ _ROUTES = (
     ModelRoute(COUNT_TOKENS, _TEXT),
     ModelRoute(EMBEDDINGS, (ModelType.EMBEDDINGS,)),
     ModelRoute(RERANK, (ModelType.EMBEDDINGS,)),
+    ModelRoute(TRANSCRIPTIONS, (ModelType.WHISPER,), Body.FORM),
+    ModelRoute(TRANSLATIONS, (ModelType.WHISPER,), Body.FORM),
+    ModelRoute(SPEECH, (ModelType.WHISPER,)),
+    ModelRoute(GENERATIONS, (ModelType.IMAGE_GENERATION,)),
+    ModelRoute(EDITS, (ModelType.IMAGE_EDIT,), Body.FORM),
 )
 # What the controller hands on to the model that the body names.
 FOR_MODELS = frozenset(route.path for route in _ROUTES)
+FORMS = frozenset(route.path for route in _ROUTES if route.body is Body.FORM)
 ACCESS = tuple(Route("POST", route.path, Need.API_WHERE_REQUIRED, route.body) for route in _ROUTES)
 
 

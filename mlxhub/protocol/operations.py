@@ -9,15 +9,27 @@ from mlxhub.protocol.model_routes import (
     CHAT,
     COMPLETIONS,
     COUNT_TOKENS,
+    EDITS,
     EMBEDDINGS,
+    GENERATIONS,
     MESSAGES,
     RERANK,
     RESPONSES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
+from mlxhub.protocol.openai.audio import (
+    SpeechRequest,
+    TranscriptionForm,
+    TranslationForm,
+    VerboseTranscription,
 )
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.completions import CompletionRequest
 from mlxhub.protocol.openai.documented import ChatCompletion, TextCompletion
 from mlxhub.protocol.openai.embeddings import EmbeddingsAnswer, EmbeddingsRequest
+from mlxhub.protocol.openai.images import EditsForm, GenerationsRequest, Images
 from mlxhub.protocol.openai.responses import ResponsesRequest
 from mlxhub.protocol.openai.responses_documented import AnsweredResponse
 from mlxhub.protocol.openapi import Operation
@@ -42,5 +54,12 @@ MODEL_OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "How long a prompt is. Loads the model.", TokenCount, asks=Conversation, error=AnthropicError
     ),
     ("POST", EMBEDDINGS): Operation("Texts as vectors.", EmbeddingsAnswer, asks=EmbeddingsRequest),
+    ("POST", TRANSCRIPTIONS): Operation(
+        "What is said in a recording.", VerboseTranscription, asks=TranscriptionForm, is_streamed=True
+    ),
+    ("POST", TRANSLATIONS): Operation("The same in English.", VerboseTranscription, asks=TranslationForm),
+    ("POST", SPEECH): Operation("A text, spoken.", "audio/*", asks=SpeechRequest),
+    ("POST", GENERATIONS): Operation("Draw.", Images, asks=GenerationsRequest, is_streamed=True),
+    ("POST", EDITS): Operation("Change a picture.", Images, asks=EditsForm, is_streamed=True),
     ("POST", RERANK): Operation("Which documents answer best.", RerankAnswer, asks=RerankRequest),
 }

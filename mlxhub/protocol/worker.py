@@ -61,6 +61,13 @@ class CounterStatus(BaseModel):
     completion_tokens: int = 0
 
 
+class ProgressStatus(BaseModel):
+    """Of what is being drawn."""
+
+    done_steps: int
+    total_steps: int
+
+
 class Identity(BaseModel):
     """`proof` as of `core.keys.make_proof`; empty where the worker belongs to no hub."""
 
@@ -86,6 +93,7 @@ class WorkerStatus(BaseModel):
     prompt_cache: PromptCacheStatus = PromptCacheStatus()
     memory: MemoryStatus
     reservation: ReservationStatus = ReservationStatus()
+    progress: ProgressStatus | None = None
     counters: CounterStatus
     uptime_seconds: float
     load_seconds: float | None = None

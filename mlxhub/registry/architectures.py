@@ -37,6 +37,24 @@ def unknowing_library(family: str, model_type: ModelType) -> str | None:
     return None if modules & there else library.replace("_", "-")
 
 
+def can_hear(family: str) -> bool:
+    return _is_of_audio("stt", family)
+
+
+def can_speak(family: str) -> bool:
+    return _is_of_audio("tts", family)
+
+
+def _is_of_audio(category: str, family: str) -> bool:
+    """mlx-audio keeps its modules by what they do."""
+    package = _package("mlx_audio")
+    if package is None:
+        return False
+    remapping = read_remapping((package / category / "utils.py").read_text()) or {}
+    module = remapping.get(family, family).lower().replace("-", "_")
+    return module in {place.stem for place in (package / category / "models").iterdir()}
+
+
 def read_remapping(source: str) -> Mapping[str, str] | None:
     """Which module builds a family that has none of its own, as a file of a library says."""
     found = _REMAPPINGS.search(source)

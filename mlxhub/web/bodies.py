@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
-from mlxhub.refusals import InvalidRequest, NotJson, RequestTooLarge
+from mlxhub.refusals import InvalidRequest, NotForm, NotJson, RequestTooLarge
 
 
 def require_json(content_types: list[str]) -> None:
@@ -16,6 +16,12 @@ def require_json(content_types: list[str]) -> None:
     """
     if len(content_types) != 1 or content_types[0].partition(";")[0].strip().lower() != "application/json":
         raise NotJson
+
+
+def require_form(content_types: list[str]) -> None:
+    """Raises NotForm."""
+    if len(content_types) != 1 or content_types[0].partition(";")[0].strip().lower() != "multipart/form-data":
+        raise NotForm
 
 
 def require_object(body: bytes) -> None:

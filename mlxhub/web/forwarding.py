@@ -6,18 +6,21 @@ from typing import Any, Protocol, Self
 
 import msgspec
 from loguru import logger
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from mlxhub.clients.connection import Connection, ConnectionLost
-from mlxhub.clients.headers import Headers, headers_for_client, headers_for_worker
+from mlxhub.clients.headers import Headers as HeaderLines
+from mlxhub.clients.headers import headers_for_client, headers_for_worker
 from mlxhub.clients.remote_error import remote_error
 from mlxhub.errors import MlxhubError, WorkerSilent
 from mlxhub.protocol.errors import RemoteError
-from mlxhub.protocol.model_routes import COUNT_TOKENS
+from mlxhub.protocol.model_routes import COUNT_TOKENS, FORMS
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
 from mlxhub.web.client_stream import EVENT_END, ClientStream, body_message
+from mlxhub.web.forms import read_form
 from mlxhub.web.request_id import request_id
 from mlxhub.web.responses import client_error_response
 from mlxhub.web.streams import KEEPALIVE_SECONDS, run_unless_disconnected
@@ -53,7 +56,7 @@ class Lease(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    async def ask(self, method: str, target: bytes, headers: Headers, body: bytes) -> Connection:
+    async def ask(self, method: str, target: bytes, headers: HeaderLines, body: bytes) -> Connection:
         """Once. The response's head is in; its body is read from the connection."""
 
 
@@ -72,7 +75,7 @@ class Forwarder:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             body = await whole_body(receive)
-            routed = _routed(body)
+            routed = await _routed(scope, body)
             await run_unless_disconnected(receive, self._relay(scope, send, routed, body))
         except ClientDisconnect:
             logger.debug("The client left.")
@@ -145,7 +148,17 @@ def _target(scope: Scope) -> bytes:
     return path + b"?" + query if query else path
 
 
-def _routed(body: bytes) -> _Routed:
+async def _routed(scope: Scope, body: bytes) -> _Routed:
+    """Raises InvalidRequest."""
+    if scope["path"] in FORMS:
+        form = await read_form(Headers(scope=scope), body)
+        if (model := form.first("model")) is None:
+            raise InvalidRequest("model: name the model in a field of the form.", "model")
+        return _Routed(model, form.first("stream") == "true")
+    return _routed_json(body)
+
+
+def _routed_json(body: bytes) -> _Routed:
     try:
         return _ROUTED.decode(body)
     except msgspec.ValidationError:

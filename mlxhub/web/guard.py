@@ -27,7 +27,7 @@ from mlxhub.core.access import (
 )
 from mlxhub.errors import MlxhubError
 from mlxhub.refusals import WrongHost
-from mlxhub.web.bodies import read_body, require_json, require_object, with_body
+from mlxhub.web.bodies import read_body, require_form, require_json, require_object, with_body
 from mlxhub.web.protocol import FROM_OWNER
 from mlxhub.web.responses import refusal_response
 
@@ -105,7 +105,10 @@ def _unread(scope: Scope, response: Response) -> Response:
 
 
 async def _checked_body(scope: Scope, receive: Receive, route: Route, content_types: list[str]) -> bytes:
-    require_json(content_types)
+    if route.body is Body.FORM:
+        require_form(content_types)
+    else:
+        require_json(content_types)
     body = await read_body(scope, receive, route.max_body_bytes)
     if route.body is Body.OBJECT:
         require_object(body)

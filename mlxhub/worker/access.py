@@ -26,6 +26,8 @@ TABLE = RouteTable(
     Route("GET", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
     Route("DELETE", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
     *ACCESS,
+    # The address itself is what nobody can guess; browsers that show a picture send no key.
+    Route("GET", "/v1/images/files/{image_id}", Need.NOTHING),
 )
 
 

@@ -1,7 +1,9 @@
 """The worker's ASGI application: routes around one ModelService."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -12,11 +14,13 @@ from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, install_error_handlers
 from mlxhub.worker.access import TABLE, access_policy, authenticator
 from mlxhub.worker.child_server import ChildServer
+from mlxhub.worker.image_store import ImageStore
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.response_store import ResponseStore
 from mlxhub.worker.routes.admin import AdminRoutes
 from mlxhub.worker.routes.health import HealthRoutes
 from mlxhub.worker.routes.identity import IdentityRoute
+from mlxhub.worker.routes.images import ImageRoutes
 from mlxhub.worker.routes.metrics import MetricsRoute
 from mlxhub.worker.routes.model_routes import model_routes
 from mlxhub.worker.routes.models import ModelRoutes
@@ -33,12 +37,15 @@ def build_app(service: ModelService, generation: str, child: ChildServer | None 
     settings = service.settings
     kept = settings.response_store
     responses = ResponsesRoutes(service, ResponseStore(kept.entries, kept.bytes))
+    images_kept = ImageStore(None if settings.kept_images is None else Path(settings.kept_images))
+    images = ImageRoutes(service, images_kept, HOST)
     policy = access_policy(settings, HOST)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with service.running():
             yield
+        await asyncio.to_thread(images_kept.close)
 
     app = Starlette(
         routes=[
@@ -52,7 +59,8 @@ def build_app(service: ModelService, generation: str, child: ChildServer | None 
             Route("/unload", admin.unload, methods=["POST"]),
             Route("/v1/models", models.list),
             Route("/v1/models/{model_id:path}", models.get),
-            *model_routes(service, responses, child),
+            *model_routes(service, responses, images, child),
+            Route("/v1/images/files/{image_id}", images.get),
             Route("/v1/responses/{response_id}", responses.get),
             Route("/v1/responses/{response_id}", responses.delete, methods=["DELETE"]),
         ],

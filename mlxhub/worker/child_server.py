@@ -18,6 +18,7 @@ from mlxhub.core.config import PORT_FIELD
 from mlxhub.core.lifecycle import TURN_SECONDS
 from mlxhub.errors import MlxhubError, WorkerSilent
 from mlxhub.files.tethered import TetheredProgram
+from mlxhub.protocol.model_routes import FORMS
 from mlxhub.worker.engines.proxied_requests import ProxiedRequest
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.model_service import ModelService
@@ -93,7 +94,10 @@ class ChildLeases:
     """The exchanges with a command: each is a request of the service like any other, and holds the model."""
 
     def __init__(self, service: ModelService, child: ChildServer, upstream_model: str | None) -> None:
-        """`upstream_model`: what the command calls its model; None: it does not care."""
+        """`upstream_model`: what the command calls its model; None: it does not care.
+
+        It takes the place of the name in a body that is JSON.
+        """
         self._service = service
         self._child = child
         self._upstream_model = upstream_model
@@ -101,7 +105,7 @@ class ChildLeases:
     def lease(self, model_id: str, path: str, body: bytes, /) -> "ChildLease":
         """To be entered. Raises UnknownModel."""
         self._service.check_model(model_id)
-        if self._upstream_model is not None:
+        if self._upstream_model is not None and path not in FORMS:
             body = json.dumps(json.loads(body) | {"model": self._upstream_model}).encode()
         return ChildLease(self._service, self._child, ProxiedRequest(path, body))
 

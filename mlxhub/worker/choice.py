@@ -8,8 +8,10 @@ from mlxhub.worker.child_server import ChildServer, named_bytes
 from mlxhub.worker.engines.command import CommandEngine, CommandEngineOptions
 from mlxhub.worker.engines.embeddings import EmbeddingEngine, EmbeddingEngineOptions
 from mlxhub.worker.engines.engine import Engine
+from mlxhub.worker.engines.images import ImageEngine
 from mlxhub.worker.engines.model_source import ModelSource
 from mlxhub.worker.engines.prefill import Prefill
+from mlxhub.worker.engines.speech import SpeechEngine, SpeechEngineOptions
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 
 
@@ -27,6 +29,12 @@ def choose_engine(settings: WorkerSettings, child: ChildServer | None) -> Engine
                     context_length=settings.context_length,
                 )
             )
+        case ModelType.WHISPER:
+            return SpeechEngine(
+                SpeechEngineOptions(_source(settings, ModelType.WHISPER), settings.max_audio_seconds)
+            )
+        case ModelType.IMAGE_GENERATION | ModelType.IMAGE_EDIT as kind:
+            return ImageEngine(_source(settings, kind))
         case ModelType.COMMAND:
             assert child is not None
             return CommandEngine(
@@ -52,6 +60,8 @@ def choose_engine(settings: WorkerSettings, child: ChildServer | None) -> Engine
                     context_length=settings.context_length,
                 )
             )
+        case None:
+            raise AssertionError("the type is decided before the engine is")
 
 
 def _path(settings: WorkerSettings) -> str:

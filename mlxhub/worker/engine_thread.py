@@ -57,6 +57,8 @@ class EngineThread:
         self._working_at: int | None = None
         self._loading = False
         self.measured = EngineLoad()
+        # Of the model that is loaded, or was last.
+        self.longest_step_seconds = 0.0
         # Not a daemon: a thread that owns the GPU must never be cut off at interpreter exit.
         self._thread = threading.Thread(target=self._run, name="engine")
 
@@ -69,7 +71,7 @@ class EngineThread:
 
     def load(self, reserved_bytes: int = 0) -> "Future[LoadedModel]":
         """As of Engine. Fails with LoadFailed."""
-        return self._call(lambda: self._towards_load(lambda: self._engine.load(reserved_bytes)))
+        return self._call(lambda: self._towards_load(lambda: self._load(reserved_bytes)))
 
     def unload(self) -> "Future[None]":
         return self._call(self._engine.unload)
@@ -179,6 +181,11 @@ class EngineThread:
             return self._commands.get(timeout=max(0.0, patience))
         except queue.Empty:
             return None
+
+    def _load(self, reserved_bytes: int) -> LoadedModel:
+        loaded = self._engine.load(reserved_bytes)
+        self.longest_step_seconds = loaded.longest_step_seconds
+        return loaded
 
     def _towards_load(self, step: Callable[[], T]) -> T:
         self._loading = True

@@ -67,6 +67,9 @@ _OPERATIONS = {
     ("GET", "/v1/models"): Operation("Its one model. Loads nothing.", ModelList),
     ("GET", "/v1/models/{model_id:path}"): Operation("The same, by name or alias.", ModelObject),
     **MODEL_OPERATIONS,
+    ("GET", "/v1/images/files/{image_id}"): Operation(
+        "A picture that was drawn within the hour.", "image/png"
+    ),
     ("GET", "/v1/responses/{response_id}"): Operation("A response that was kept.", AnsweredResponse),
     ("DELETE", "/v1/responses/{response_id}"): Operation("Keeps it no longer.", DeletedResponse),
 }

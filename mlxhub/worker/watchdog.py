@@ -38,8 +38,9 @@ class Watchdog:
 
     @property
     def is_wedged(self) -> bool:
-        limit = self._load_seconds if self._thread.is_loading else self._wedged_seconds
-        return self.stalled_seconds >= limit
+        if self._thread.is_loading:
+            return self.stalled_seconds >= self._load_seconds
+        return self.stalled_seconds >= max(self._wedged_seconds, self._thread.longest_step_seconds)
 
     async def watch(self, on_wedged: Callable[[str], None]) -> None:
         """Ends after it has raised the alarm once."""

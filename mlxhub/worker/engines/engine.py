@@ -9,6 +9,14 @@ from mlxhub.core.constraint import Constraint
 from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import MlxhubError
 from mlxhub.protocol.parts import SampledLogprob
+from mlxhub.worker.engines.audio_requests import (
+    Heard,
+    HeardLanguage,
+    HearingRequest,
+    PreparedSound,
+    SpeakingRequest,
+    Spoken,
+)
 from mlxhub.worker.engines.embedding_requests import (
     Embedded,
     EmbeddingRequest,
@@ -16,6 +24,7 @@ from mlxhub.worker.engines.embedding_requests import (
     RankingRequest,
     Scored,
 )
+from mlxhub.worker.engines.image_requests import Drawing, DrawingRequest, Drawn, PreparedDrawing
 from mlxhub.worker.engines.proxied_requests import ProxiedRequest
 from mlxhub.worker.engines.seen import Seen
 
@@ -118,8 +127,18 @@ class PreparedRequest:
 
 
 # What is asked of engines, and what they make of that before they begin.
-Asked: TypeAlias = GenerationRequest | EmbeddingRequest | RankingRequest | ProxiedRequest
-Prepared: TypeAlias = PreparedRequest | PreparedTexts | ProxiedRequest
+Asked: TypeAlias = (
+    GenerationRequest
+    | EmbeddingRequest
+    | RankingRequest
+    | HearingRequest
+    | SpeakingRequest
+    | DrawingRequest
+    | ProxiedRequest
+)
+Prepared: TypeAlias = (
+    PreparedRequest | PreparedTexts | PreparedSound | SpeakingRequest | PreparedDrawing | ProxiedRequest
+)
 
 
 class FinishReason(StrEnum):
@@ -175,7 +194,20 @@ class Failed:
     error: MlxhubError
 
 
-Delta: TypeAlias = Started | Piece | Finished | Embedded | Scored | Completed | Failed
+Delta: TypeAlias = (
+    Started
+    | Piece
+    | Finished
+    | Embedded
+    | Scored
+    | Heard
+    | HeardLanguage
+    | Spoken
+    | Drawing
+    | Drawn
+    | Completed
+    | Failed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +240,7 @@ class LoadedModel:
     """What is known of a model in memory. `parse_tool_call` raises ValueError on what is no call.
 
     `context_length` None: it reads no tokens. `max_rows` are answered together, as far as the model can;
-    `why_one_at_a_time`, where it cannot.
+    `why_one_at_a_time`, where it cannot. `longest_step_seconds`: what a step of it may take, if that is long.
     """
 
     context_length: int | None
@@ -216,12 +248,13 @@ class LoadedModel:
     markers: Markers = Markers()
     parse_tool_call: ToolParser = no_calls
     why_one_at_a_time: str | None = None
+    longest_step_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLoad:
     """Rows in the batch (prefill and decode), the most since the load, what is kept of prompts, and MLX's own
-    memory counters."""
+    memory counters. Of what is done in steps that can be counted: those that are done, and all."""
 
     rows: int = 0
     peak_rows: int = 0
@@ -229,6 +262,8 @@ class EngineLoad:
     kept_bytes: int = 0
     active_bytes: int = 0
     peak_bytes: int = 0
+    done_steps: int = 0
+    total_steps: int = 0
 
 
 Asked_contra = TypeVar("Asked_contra", contravariant=True)

@@ -20,10 +20,10 @@ from mlxhub.worker.engines.engine import ChatPrompt, JsonObject
 from mlxhub.worker.engines.mlx_lm_adapter import TextModel, vocabulary_of
 from mlxhub.worker.engines.mlx_lm_chats import ChatEncoder, find_encoder
 from mlxhub.worker.engines.mlx_lm_loading import make_fast, sampling_defaults, tokenizer_options
-from mlxhub.worker.engines.pictures import Picture, decode_pictures, picture_keys
 from mlxhub.worker.engines.reasoning import find_reasoning
 from mlxhub.worker.engines.seen import Seen
 from mlxhub.worker.engines.sighted_rows import SightedLanguage, SightedModelRows
+from mlxhub.worker.media.pictures import Picture, decode_pictures, picture_keys
 
 _UNSUPPORTED = ("draft", "adapter", "kv_bits")
 

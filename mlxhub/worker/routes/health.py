@@ -9,10 +9,12 @@ from starlette.responses import JSONResponse, Response
 from mlxhub.protocol.worker import (
     BatchStatus,
     MemoryStatus,
+    ProgressStatus,
     PromptCacheStatus,
     ReservationStatus,
     WorkerStatus,
 )
+from mlxhub.worker.engines.engine import EngineLoad
 from mlxhub.worker.model_service import ModelService
 
 
@@ -68,6 +70,7 @@ class HealthRoutes:
                 needed_bytes=residency.admission.needed_bytes,
                 is_waiting=residency.admission.is_waiting,
             ),
+            progress=_progress(measured),
             counters=service.counters,
             uptime_seconds=time.monotonic() - self._started,
             load_seconds=residency.load_seconds,
@@ -92,3 +95,9 @@ class HealthRoutes:
         if service.broken is not None or not service.thread.is_alive:
             return "broken"
         return "wedged" if service.watchdog.is_wedged else None
+
+
+def _progress(measured: EngineLoad) -> ProgressStatus | None:
+    if not measured.total_steps:
+        return None
+    return ProgressStatus(done_steps=measured.done_steps, total_steps=measured.total_steps)

@@ -11,32 +11,42 @@ from mlxhub.protocol.model_routes import (
     CHAT,
     COMPLETIONS,
     COUNT_TOKENS,
+    EDITS,
     EMBEDDINGS,
     FOR_MODELS,
+    GENERATIONS,
     MESSAGES,
     RERANK,
     RESPONSES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
     paths_of,
 )
 from mlxhub.refusals import WrongModelType
 from mlxhub.web.forwarding import Forwarder
 from mlxhub.worker.child_server import ChildLeases, ChildServer
 from mlxhub.worker.model_service import ModelService
+from mlxhub.worker.routes.audio import AudioRoutes
 from mlxhub.worker.routes.chat import ChatRoute
 from mlxhub.worker.routes.completions import CompletionRoute
 from mlxhub.worker.routes.embeddings import EmbeddingRoutes
+from mlxhub.worker.routes.images import ImageRoutes
 from mlxhub.worker.routes.messages import MessagesRoutes
 from mlxhub.worker.routes.responses import ResponsesRoutes
 
 _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def model_routes(service: ModelService, responses: ResponsesRoutes, child: ChildServer | None) -> list[Route]:
+def model_routes(
+    service: ModelService, responses: ResponsesRoutes, images: ImageRoutes, child: ChildServer | None
+) -> list[Route]:
     """`child`: who answers all of them for a model of type command."""
     if child is not None:
         forwarder = Forwarder(ChildLeases(service, child, service.settings.upstream_model))
         return [Route(path, forwarder, methods=["POST"]) for path in sorted(FOR_MODELS)]
     messages, embeddings = MessagesRoutes(service), EmbeddingRoutes(service)
+    audio = AudioRoutes(service)
     endpoints: dict[str, _Endpoint] = {
         CHAT: ChatRoute(service).post,
         COMPLETIONS: CompletionRoute(service).post,
@@ -45,6 +55,11 @@ def model_routes(service: ModelService, responses: ResponsesRoutes, child: Child
         COUNT_TOKENS: messages.count_tokens,
         EMBEDDINGS: embeddings.embed,
         RERANK: embeddings.rank,
+        TRANSCRIPTIONS: audio.transcribe,
+        TRANSLATIONS: audio.translate,
+        SPEECH: audio.speak,
+        GENERATIONS: images.generate,
+        EDITS: images.edit,
     }
     own = paths_of(service.model_type)
     elsewhere = _elsewhere(service, own)

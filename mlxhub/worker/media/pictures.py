@@ -49,20 +49,30 @@ def decode_pictures(sent: Sequence[str | bytes]) -> list[Picture]:
     return [decode_picture(each, f"image {place}") for place, each in enumerate(sent, 1)]
 
 
-def decode_picture(sent: str | bytes, what: str) -> Picture:
-    """`what` it is, for errors."""
+def decode_picture(sent: str | bytes, what: str, param: str = "messages") -> Picture:
+    """`what` it is, and in which parameter, for errors. Raises InvalidRequest."""
     data = sent if isinstance(sent, bytes) else _data_of(sent, what)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = _decoded(data, what)
+            image = _decoded(data, what, param)
     except InvalidRequest:
         raise
     except Exception:  # noqa: BLE001 - decoders raise anything, and their words may tell addresses
         raise InvalidRequest(
-            f"{what}: it cannot be decoded. Send a whole PNG, JPEG, WEBP or GIF.", "messages"
+            f"{what}: it cannot be decoded. Send a whole PNG, JPEG, WEBP or GIF.", param
         ) from None
     return Picture(image, hashlib.blake2b(data, digest_size=16).digest())
+
+
+def png_of(image: Image.Image) -> bytes:
+    target = io.BytesIO()
+    image.save(target, format="PNG")
+    return target.getvalue()
+
+
+def plain_png(side: int) -> bytes:
+    return png_of(Image.new("RGB", (side, side), "grey"))
 
 
 def _data_of(uri: str, what: str) -> bytes:
@@ -75,20 +85,20 @@ def _data_of(uri: str, what: str) -> bytes:
         raise InvalidRequest(f"{what}: its base64 is not valid.", "messages") from None
 
 
-def _decoded(data: bytes, what: str) -> Image.Image:
+def _decoded(data: bytes, what: str, param: str) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         width, height = opened.size
         most = _MAX_JPEG_PIXELS if opened.format == "JPEG" else MAX_PIXELS
         if width * height > most:
             raise InvalidRequest(
                 f"{what}: it has {width} x {height} pixels, more than {most // 1_000_000} million.",
-                "messages",
+                param,
             )
         if getattr(opened, "is_animated", False):
-            raise InvalidRequest(f"{what}: it is animated. Send one picture.", "messages")
+            raise InvalidRequest(f"{what}: it is animated. Send one picture.", param)
         opened.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))
         if opened.width * opened.height > MAX_PIXELS:
-            raise InvalidRequest(f"{what}: it is too large. Send a smaller one.", "messages")
+            raise InvalidRequest(f"{what}: it is too large. Send a smaller one.", param)
         opened.load()
         opened.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
         return ImageOps.exif_transpose(opened).convert("RGB")

@@ -1,0 +1,58 @@
+"""Bodies that are forms, with files in them: in memory, within the limit that the body has passed already."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from mlxhub.refusals import InvalidRequest
+
+_MOST_FILES = 16
+_MOST_FIELDS = 64
+_LONGEST_FIELD = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Each field as often as it came. A name may end with [], which is no part of it."""
+
+    fields: Mapping[str, Sequence[str]]
+    files: Mapping[str, Sequence[bytes]]
+
+    def first(self, name: str) -> str | None:
+        return next(iter(self.fields.get(name, ())), None)
+
+
+class _InMemory(MultiPartParser):
+    """Files over a megabyte would go to disk."""
+
+    spool_max_size = 2**31
+
+
+async def read_form(headers: Headers, body: bytes) -> Form:
+    """Raises InvalidRequest."""
+    parser = _InMemory(
+        headers, _once(body), max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_FIELD
+    )
+    try:
+        parsed = await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        said = str(error)[:200] if isinstance(error, MultiPartException) else "it has no boundary."
+        raise InvalidRequest(f"The body is not a valid form: {said}") from None
+    fields: dict[str, list[str]] = {}
+    files: dict[str, list[bytes]] = {}
+    try:
+        for name, value in parsed.multi_items():
+            key = name.removesuffix("[]")
+            if isinstance(value, UploadFile):
+                files.setdefault(key, []).append(await value.read())
+            else:
+                fields.setdefault(key, []).append(value)
+    finally:
+        await parsed.close()
+    return Form(fields, files)
+
+
+async def _once(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body

@@ -1,0 +1,1 @@
+"""Pictures and sounds, from what clients send and to what they get."""
