@@ -20,7 +20,8 @@ import httptools
 import uvloop
 from installed_hub import HOST
 
-from mlxhub.core.config import Reading, WorkerSettings
+from mlxhub.core.config import WorkerSettings
+from mlxhub.core.engine_options import Reading
 from mlxhub.core.keys import make_proof
 from mlxhub.core.lifecycle import ModelState
 from mlxhub.files.keys import current_key

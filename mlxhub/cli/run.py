@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from mlxhub.cli.flash import Tone, flash
 from mlxhub.core.agents import BY_HAND
-from mlxhub.core.config import LogLevel, Reading, WorkerSettings
+from mlxhub.core.config import LogLevel, WorkerSettings
+from mlxhub.core.engine_options import Reading
 from mlxhub.core.paths import RunFiles, model_location
 from mlxhub.core.restarts import CONTROLLER, misunderstood_reason
 from mlxhub.errors import StateUnwritable

@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from mlxhub.core.config import (
-    WORKER_INFIX,
-    HubConfig,
-    LimitPlaces,
-    ModelConfig,
-    Reading,
-    RunRecords,
-    WorkerSettings,
-)
+from mlxhub.core.config import WORKER_INFIX, HubConfig, LimitPlaces, ModelConfig, RunRecords, WorkerSettings
+from mlxhub.core.engine_options import Reading
 from mlxhub.core.lifecycle import STOP_SECONDS
 from mlxhub.core.paths import Paths, expand_home, file_location, model_location
 

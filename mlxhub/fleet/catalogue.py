@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlxhub import demo
-from mlxhub.core.config import RESERVED_NAMES, HubConfig, ModelConfig
+from mlxhub.core.config import HubConfig, ModelConfig
 from mlxhub.core.described import TYPES, Described
+from mlxhub.core.engine_options import RESERVED_NAMES
 from mlxhub.core.hub_edit import NotEditable, with_model, with_model_again, without_model
 from mlxhub.core.memory import Use, context_length_of
 from mlxhub.core.model_type import ModelType

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from mlxhub.core.config import RESERVED_NAMES, HubConfig
+from mlxhub.core.config import HubConfig
 from mlxhub.core.described import TYPES
+from mlxhub.core.engine_options import RESERVED_NAMES
 from mlxhub.files.machine import Machine
 from mlxhub.fleet.catalogue import about, free_name, loadable, look_for_models
 from mlxhub.registry.extras import has_libraries

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlxhub.core.model_type import ModelType
 
-_REMAPPINGS = re.compile(r"^\w*MODEL_REMAPPING = (\{.*?^\})", re.MULTILINE | re.DOTALL)
+_REMAPPINGS = re.compile(r"^\w*MODEL_REMAPPING = (\{.*?\})$", re.MULTILINE | re.DOTALL)
 _MLX_LM = ("mlx_lm", ("utils.py",))
 _MLX_VLM = ("mlx_vlm", ("utils.py", "embedding_loader.py", "reranker_loader.py"))
 # Who serves models of a type, and where it says by which module it builds a family that has none of its own.

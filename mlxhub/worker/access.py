@@ -23,9 +23,9 @@ TABLE = RouteTable(
     Route("POST", "/unload", Need.API, Body.OBJECT),
     Route("GET", "/v1/models", Need.API_WHERE_REQUIRED),
     Route("GET", "/v1/models/{model_id:path}", Need.API_WHERE_REQUIRED),
+    *ACCESS,
     Route("GET", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
     Route("DELETE", "/v1/responses/{response_id}", Need.API_WHERE_REQUIRED),
-    *ACCESS,
     # The address itself is what nobody can guess; browsers that show a picture send no key.
     Route("GET", "/v1/images/files/{image_id}", Need.NOTHING),
 )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -13,7 +14,6 @@ from mlxhub.web.guard import Guard
 from mlxhub.web.request_id import RequestIdMiddleware
 from mlxhub.web.responses import UnexpectedErrors, install_error_handlers
 from mlxhub.worker.access import TABLE, access_policy, authenticator
-from mlxhub.worker.child_server import ChildServer
 from mlxhub.worker.image_store import ImageStore
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.response_store import ResponseStore
@@ -26,10 +26,13 @@ from mlxhub.worker.routes.model_routes import model_routes
 from mlxhub.worker.routes.models import ModelRoutes
 from mlxhub.worker.routes.responses import ResponsesRoutes
 
+if TYPE_CHECKING:
+    from mlxhub.worker.child_server import ChildServer
+
 HOST = "127.0.0.1"
 
 
-def build_app(service: ModelService, generation: str, child: ChildServer | None = None) -> Starlette:
+def build_app(service: ModelService, generation: str, child: "ChildServer | None" = None) -> Starlette:
     """`child`: who serves a model of type command."""
     health = HealthRoutes(service, generation)
     admin = AdminRoutes(service, health)

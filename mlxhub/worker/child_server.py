@@ -14,7 +14,7 @@ from loguru import logger
 from mlxhub.clients.child import ask_child, free_port, is_healthy
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import Headers
-from mlxhub.core.config import PORT_FIELD
+from mlxhub.core.engine_options import PORT_FIELD
 from mlxhub.core.lifecycle import TURN_SECONDS
 from mlxhub.errors import MlxhubError, WorkerSilent
 from mlxhub.files.tethered import TetheredProgram

@@ -1,10 +1,9 @@
 """Which engine serves a model, by its type."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.core.model_type import ModelType
-from mlxhub.worker.child_server import ChildServer, named_bytes
 from mlxhub.worker.engines.command import CommandEngine, CommandEngineOptions
 from mlxhub.worker.engines.embeddings import EmbeddingEngine, EmbeddingEngineOptions
 from mlxhub.worker.engines.engine import Engine
@@ -14,8 +13,11 @@ from mlxhub.worker.engines.prefill import Prefill
 from mlxhub.worker.engines.speech import SpeechEngine, SpeechEngineOptions
 from mlxhub.worker.engines.text import TextEngine, TextEngineOptions
 
+if TYPE_CHECKING:
+    from mlxhub.worker.child_server import ChildServer
 
-def choose_engine(settings: WorkerSettings, child: ChildServer | None) -> Engine[Any, Any]:
+
+def choose_engine(settings: WorkerSettings, child: "ChildServer | None") -> Engine[Any, Any]:
     """Of the model that `settings` say, its type too; it has not begun anything. `child`: of a command."""
     match settings.model_type:
         case ModelType.LM | ModelType.MULTIMODAL:
@@ -36,6 +38,8 @@ def choose_engine(settings: WorkerSettings, child: ChildServer | None) -> Engine
         case ModelType.IMAGE_GENERATION | ModelType.IMAGE_EDIT as kind:
             return ImageEngine(_source(settings, kind))
         case ModelType.COMMAND:
+            from mlxhub.worker.child_server import named_bytes  # noqa: PLC0415 - nor for what asks a command
+
             assert child is not None
             return CommandEngine(
                 CommandEngineOptions(

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from mlxhub.clients.outbound import Outbound, OutboundRules
 from mlxhub.core.config import WorkerSettings
 from mlxhub.refusals import InvalidRequest, OutboundFailed
 from mlxhub.worker.engines.engine import ChatPrompt, GenerationRequest
+
+if TYPE_CHECKING:
+    from mlxhub.clients.outbound import Outbound
 
 _ADDRESSES = ("http://", "https://")
 
@@ -36,12 +39,14 @@ async def with_pictures(request: GenerationRequest) -> GenerationRequest:
     prompt = request.prompt
     if not isinstance(prompt, ChatPrompt) or not any(_is_address(each) for each in prompt.pictures):
         return request
+    from mlxhub.clients.outbound import Outbound, OutboundRules  # noqa: PLC0415 - its client takes 8 MB
+
     outbound = Outbound(OutboundRules())
     pictures = await asyncio.gather(*(_fetched(outbound, each) for each in prompt.pictures))
     return replace(request, prompt=replace(prompt, pictures=tuple(pictures)))
 
 
-async def _fetched(outbound: Outbound, picture: str | bytes) -> str | bytes:
+async def _fetched(outbound: "Outbound", picture: str | bytes) -> str | bytes:
     if isinstance(picture, bytes) or not _is_address(picture):
         return picture
     fetched = await outbound.get(picture)

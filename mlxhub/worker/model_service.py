@@ -93,8 +93,8 @@ class ModelService:
 
     @property
     def model_type(self) -> ModelType:
-        assert self.settings.model_type is not None
-        return self.settings.model_type
+        """Decided when the process begins; text where nobody says otherwise."""
+        return self.settings.model_type or ModelType.LM
 
     @property
     def state(self) -> ModelState:

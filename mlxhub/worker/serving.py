@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -17,9 +18,11 @@ from mlxhub.files.recorded_run import Ending
 from mlxhub.registry.inference import infer_type
 from mlxhub.web.server import bind_socket, run, serve
 from mlxhub.worker.app import HOST, build_app
-from mlxhub.worker.child_server import ChildServer
 from mlxhub.worker.choice import choose_engine
 from mlxhub.worker.model_service import ModelService
+
+if TYPE_CHECKING:
+    from mlxhub.worker.child_server import ChildServer
 
 
 def serve_model(settings: WorkerSettings, generation: str, files: RunFiles | None) -> Ending:
@@ -57,10 +60,12 @@ def serve_model(settings: WorkerSettings, generation: str, files: RunFiles | Non
     return Ending(service.exit_code, service.broken, cleanly=service.stopped_cleanly)
 
 
-def _child(settings: WorkerSettings, on_death: Callable[[str], None]) -> ChildServer | None:
+def _child(settings: WorkerSettings, on_death: Callable[[str], None]) -> "ChildServer | None":
     """None: the model is served by an engine of ours."""
     if settings.model_type is not ModelType.COMMAND:
         return None
+    from mlxhub.worker.child_server import ChildServer  # noqa: PLC0415 - no model of ours pays for it
+
     return ChildServer(settings.command, settings.health_path, on_death)
 
 

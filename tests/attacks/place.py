@@ -10,6 +10,15 @@ COMPLETIONS = "/v1/completions"
 RESPONSES = "/v1/responses"
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
+EMBEDDINGS = "/v1/embeddings"
+RERANK = "/v1/rerank"
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
+SPEECH = "/v1/audio/speech"
+GENERATIONS = "/v1/images/generations"
+EDITS = "/v1/images/edits"
+# Their bodies are forms.
+FORMS = (TRANSCRIPTIONS, TRANSLATIONS, EDITS)
 
 
 class Program(StrEnum):
@@ -61,6 +70,13 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("POST", RESPONSES): Shown.V1,
         ("POST", MESSAGES): Shown.V1,
         ("POST", COUNT_TOKENS): Shown.V1,
+        ("POST", EMBEDDINGS): Shown.V1,
+        ("POST", RERANK): Shown.V1,
+        ("POST", TRANSCRIPTIONS): Shown.V1,
+        ("POST", TRANSLATIONS): Shown.V1,
+        ("POST", SPEECH): Shown.V1,
+        ("POST", GENERATIONS): Shown.V1,
+        ("POST", EDITS): Shown.V1,
     },
     Program.WORKER: {
         ("GET", "/health"): Shown.NOTHING,
@@ -80,6 +96,14 @@ ROUTES: dict[Program, dict[tuple[str, str], Shown]] = {
         ("DELETE", "/v1/responses/{response_id}"): Shown.V1,
         ("POST", MESSAGES): Shown.V1,
         ("POST", COUNT_TOKENS): Shown.V1,
+        ("POST", EMBEDDINGS): Shown.V1,
+        ("POST", RERANK): Shown.V1,
+        ("POST", TRANSCRIPTIONS): Shown.V1,
+        ("POST", TRANSLATIONS): Shown.V1,
+        ("POST", SPEECH): Shown.V1,
+        ("POST", GENERATIONS): Shown.V1,
+        ("POST", EDITS): Shown.V1,
+        ("GET", "/v1/images/files/{image_id}"): Shown.NOTHING,
     },
 }
 _EXAMPLES = {
@@ -89,6 +113,7 @@ _EXAMPLES = {
     "{nonce}": "0123456789abcdef" * 2,
     "{action}": "stop",
     "{response_id}": "resp_0123456789abcdef",
+    "{image_id}": "0123456789abcdef0123456789abcdef.png",
     "{model_id:path}": "demo",
 }
 

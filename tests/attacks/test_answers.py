@@ -69,7 +69,7 @@ class HostileEngine(FakeEngine):
         self._markers = markers
 
     def load(self, reserved_bytes: int = 0) -> LoadedModel:
-        return LoadedModel(super().load(reserved_bytes).context_length, self._markers, no_call, 8)
+        return LoadedModel(super().load(reserved_bytes).context_length, 8, self._markers, no_call)
 
     def _speak(self, handle: int) -> Delta:
         said = len(self._pieces) - self._rows[handle]

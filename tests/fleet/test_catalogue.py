@@ -80,14 +80,14 @@ def test_a_name_may_be_chosen_and_a_taken_one_gets_a_number(machine: Machine, mo
         ("Tiny-4bit", "can mean .*org/Tiny-4bit or .*other/Tiny-4bit"),
         ("demo", "is in .* already"),
         ("Broken", "cannot be loaded: .*no model"),
-        ("Seeing", "is a vision model"),
+        ("Seeing", "which the installed mlx-vlm does not know"),
     ],
 )
 def test_what_cannot_be_meant_or_loaded_leaves_hub_yaml_alone(
     machine: Machine, models: Path, wanted: str, says: str
 ) -> None:
     next(demo_copy(models / "Broken").glob("*.safetensors")).unlink()
-    say(demo_copy(models / "Seeing"), "config.json", vision_config={})
+    say(demo_copy(models / "Seeing"), "config.json", vision_config={}, model_type="no_such_vl")
     before = text(machine)
     with pytest.raises(MlxhubError, match=says):
         enable_model(machine, wanted)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mlxhub.core.model_type import ModelType
 from mlxhub.demo import model_directory
 from mlxhub.registry import architectures
 from mlxhub.registry.intake import check_model
@@ -104,12 +105,32 @@ def test_what_models_in_the_wild_say_is_let_through(model: Path) -> None:
     check_model(model)
 
 
-def test_the_kinds_of_models_are_read_from_the_installed_mlx_lm() -> None:
-    assert architectures.is_known("qwen3")
-    assert architectures.is_known("mistral"), "which has no module of its own"
-    assert architectures.is_known("Klear")
-    assert not architectures.is_known("klear")
-    assert not architectures.is_known("no_such_model")
+@pytest.mark.parametrize(
+    ("family", "model_type", "library"),
+    [
+        ("qwen3", ModelType.LM, None),
+        ("mistral", ModelType.LM, None),  # which has no module of its own
+        ("Klear", ModelType.LM, None),
+        ("klear", ModelType.LM, "mlx-lm"),
+        ("no_such_model", ModelType.LM, "mlx-lm"),
+        ("qwen2_vl", ModelType.MULTIMODAL, None),
+        ("lfm2-vl", ModelType.MULTIMODAL, None),
+        ("no_such_model", ModelType.MULTIMODAL, "mlx-vlm"),
+        ("xlm-roberta", ModelType.EMBEDDINGS, None),
+        ("no_such_model", ModelType.WHISPER, None),  # only the library itself can tell
+    ],
+)
+def test_the_families_of_models_are_read_from_the_installed_libraries(
+    family: str, model_type: ModelType, library: str | None
+) -> None:
+    assert architectures.unknowing_library(family, model_type) == library
+
+
+def test_who_hears_and_who_speaks() -> None:
+    assert architectures.can_hear("whisper")
+    assert not architectures.can_speak("whisper")
+    assert architectures.can_speak("soprano")
+    assert not architectures.can_hear("no_such_model")
 
 
 def test_a_remapping_that_cannot_be_read_is_no_remapping() -> None:

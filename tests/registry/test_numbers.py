@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlxhub.core.model_type import ModelType
 from mlxhub.registry.model_files import ModelFile
 from mlxhub.registry.refused import IntakeRefused
-from mlxhub.registry.settings import check_config, check_settings
+from mlxhub.registry.settings import check_family, check_numbers, check_settings
 from tests.registry.models import say, why_refused
 
 
@@ -157,9 +158,11 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.text(max_size=3) | st.just("model_type"), VALUES), st.booleans())
 def test_whatever_settings_say_they_pass_or_are_refused(said: dict[str, Any], trust: bool) -> None:
     said = json.loads(json.dumps(said))
+    file = ModelFile("config.json", Path())
     try:
-        check_settings(ModelFile("config.json", Path()), said, trust_remote_code=trust)
-        check_config(said, trust_remote_code=trust)
+        check_settings(file, said, trust_remote_code=trust)
+        check_numbers(file, said)
+        check_family(said, ModelType.LM, trust_remote_code=trust)
     except IntakeRefused as refused:
         shown = str(refused)
     else:

@@ -3,7 +3,8 @@
 import os
 import sys
 
-from mlxhub.core.config import Reading, WorkerSettings
+from mlxhub.core.config import WorkerSettings
+from mlxhub.core.engine_options import Reading
 from mlxhub.worker.main import run_worker
 
 

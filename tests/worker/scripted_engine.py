@@ -40,7 +40,7 @@ class ScriptedEngine(FakeEngine):
         self._stop = stop
 
     def load(self, reserved_bytes: int = 0) -> LoadedModel:
-        return LoadedModel(100, 8, MARKERS, _parse)
+        return LoadedModel(super().load(reserved_bytes).context_length, 8, MARKERS, _parse)
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         self.asked.append(request)

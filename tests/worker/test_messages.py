@@ -175,7 +175,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"messages": says("x", "y")}, "messages"),
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0]"),
     ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-    (parts({"type": "image", "source": {}}), "messages[0].content[0]"),
+    (parts({"type": "image", "source": {}}), "messages[0].content[0].source"),
     (parts({"type": "document"}), "messages[0].content[0]"),
     (parts({"type": "text"}), "messages[0].content[0].text"),
     ({"system": [{"type": "image"}]}, "system[0]"),

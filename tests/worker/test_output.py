@@ -119,7 +119,7 @@ def parse_json_call(text: str, _tools: Sequence[JsonObject]) -> tuple[ParsedCall
     return (ParsedCall(call["name"], json.dumps(call["arguments"])),)
 
 
-MODEL = LoadedModel(100, MARKERS, parse_json_call, 8)
+MODEL = LoadedModel(100, 8, MARKERS, parse_json_call)
 TOOLS: tuple[JsonObject, ...] = ({"type": "function"},)
 
 
@@ -146,7 +146,7 @@ def test_a_call_with_half_a_character_is_kept_as_content() -> None:
         return (ParsedCall("f", '{"a": "\ud800"}'),)
 
     said = '<tool_call>{"name": "f", "arguments": {"a": "\\ud800"}}</tool_call>'
-    ending = RowReader(LoadedModel(100, MARKERS, parse, 8), TOOLS, in_reasoning=False).finish(
+    ending = RowReader(LoadedModel(100, 8, MARKERS, parse), TOOLS, in_reasoning=False).finish(
         said, FinishReason.STOP
     )
     assert (ending.parts, ending.finish) == ((Content(said),), "stop")

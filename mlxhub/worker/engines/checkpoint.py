@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlxhub import demo
-from mlxhub.core.config import ReasoningParser, ToolCallParser
+from mlxhub.core.engine_options import ReasoningParser, ToolCallParser
 from mlxhub.core.model_type import ModelType
 from mlxhub.errors import LoadFailed
 from mlxhub.registry.intake import check_adapter, check_model, read_template

@@ -148,22 +148,22 @@ def _prepared(encoder: Encoder, request: EmbeddingRequest) -> PreparedTexts:
         raise InvalidRequest("This model ranks texts and has no vectors. Use /v1/rerank.", "model")
     if request.dimensions is not None and request.dimensions > encoder.width:
         raise InvalidRequest(f"dimensions: this model's vectors have {encoder.width}.", "dimensions")
+    places = [place for place, text in enumerate(request.inputs) if isinstance(text, str)]
     words = [text for text in request.inputs if isinstance(text, str)]
-    encoded, _ = encoder.encode(words, truncate=request.truncate)
-    waiting = iter(encoded)
-    texts: list[EncodedText] = []
-    cut: list[int] = []
-    for index, text in enumerate(request.inputs):
-        if isinstance(text, str):
-            texts.append(next(waiting))
+    encoded, cut_words = encoder.encode(words, truncate=request.truncate)
+    texts = dict(zip(places, encoded, strict=True))
+    cut = [places[index] for index in cut_words]
+    for place, tokens in enumerate(request.inputs):
+        if isinstance(tokens, str):
             continue
-        encoder.check_tokens(text)
-        if len(text) > encoder.context_length:
+        encoder.check_tokens(tokens)
+        if len(tokens) > encoder.context_length:
             if not request.truncate:
-                raise ContextOverflow(len(text), encoder.context_length)
-            cut.append(index)
-        texts.append(EncodedText(text[: encoder.context_length]))
-    return PreparedTexts(tuple(texts), request.dimensions, tuple(cut))
+                raise ContextOverflow(len(tokens), encoder.context_length)
+            cut.append(place)
+        texts[place] = EncodedText(tokens[: encoder.context_length])
+    ordered = tuple(texts[place] for place in range(len(request.inputs)))
+    return PreparedTexts(ordered, request.dimensions, tuple(sorted(cut)))
 
 
 def _shortened(vector: NDArray[np.float32], dimensions: int | None) -> bytes:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mlxhub.core.config import ReasoningParser
+from mlxhub.core.engine_options import ReasoningParser
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from mlxhub.core.config import ReasoningParser, ToolCallParser
+from mlxhub.core.engine_options import ReasoningParser, ToolCallParser
 from mlxhub.core.memory import MemoryNeed, Use
 from mlxhub.core.model_type import ModelType
 from mlxhub.errors import MlxhubError, NotLoaded

@@ -1,7 +1,7 @@
 """The routes for models as one worker has them: those of its model's type, and what it says at the others."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,8 +24,6 @@ from mlxhub.protocol.model_routes import (
     paths_of,
 )
 from mlxhub.refusals import WrongModelType
-from mlxhub.web.forwarding import Forwarder
-from mlxhub.worker.child_server import ChildLeases, ChildServer
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.routes.audio import AudioRoutes
 from mlxhub.worker.routes.chat import ChatRoute
@@ -35,14 +33,20 @@ from mlxhub.worker.routes.images import ImageRoutes
 from mlxhub.worker.routes.messages import MessagesRoutes
 from mlxhub.worker.routes.responses import ResponsesRoutes
 
+if TYPE_CHECKING:
+    from mlxhub.worker.child_server import ChildServer
+
 _Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def model_routes(
-    service: ModelService, responses: ResponsesRoutes, images: ImageRoutes, child: ChildServer | None
+    service: ModelService, responses: ResponsesRoutes, images: ImageRoutes, child: "ChildServer | None"
 ) -> list[Route]:
     """`child`: who answers all of them for a model of type command."""
     if child is not None:
+        from mlxhub.web.forwarding import Forwarder  # noqa: PLC0415 - no model of ours pays for it
+        from mlxhub.worker.child_server import ChildLeases  # noqa: PLC0415 - likewise
+
         forwarder = Forwarder(ChildLeases(service, child, service.settings.upstream_model))
         return [Route(path, forwarder, methods=["POST"]) for path in sorted(FOR_MODELS)]
     messages, embeddings = MessagesRoutes(service), EmbeddingRoutes(service)
