@@ -6,8 +6,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlx.core as mx
-from mlx_vlm.generate.edit_image import ImageEditRequest, load_image_edit_model
-from mlx_vlm.generate.image import ImageGenerationRequest, load_image_generation_model
+from mlx_vlm.generate.edit_image import ImageEditRequest, _image_edit_model_class_for_type
+from mlx_vlm.generate.image import (
+    ImageGenerationRequest,
+    _image_model_class_for_type,
+    _local_image_model_types,
+)
 
 from mlxhub.core.model_type import ModelType
 from mlxhub.errors import LoadFailed
@@ -112,12 +116,15 @@ class _Watched:
 def load_drawer(name: str, directory: Path, model_type: ModelType) -> Drawer:
     """Raises LoadFailed, and whatever mlx-vlm raises on bad files."""
     edits = model_type is ModelType.IMAGE_EDIT
-    load = load_image_edit_model if edits else load_image_generation_model
+    find = _image_edit_model_class_for_type if edits else _image_model_class_for_type
+    # The library itself goes by the directory's name first, which may be anybody's.
+    found = (find(family) for family in _local_image_model_types(str(directory)))
+    model_class = next((each for each in found if each is not None), None)
+    if model_class is None:
+        raise LoadFailed(name, f"mlx-vlm knows no family of type {model_type} that has files like these.")
     try:
-        model = load(str(directory), **_KEEP_ALL)
+        model = model_class.from_model_id(str(directory), model_path=directory, **_KEEP_ALL)
     except TypeError:
-        # Not every family has that option.
-        model = load(str(directory))
-    except (ValueError, FileNotFoundError) as error:
-        raise LoadFailed(name, f"mlx-vlm knows no model of type {model_type} like this.") from error
+        # Not every family knows that option.
+        model = model_class.from_model_id(str(directory), model_path=directory)
     return Drawer(model, edits=edits)

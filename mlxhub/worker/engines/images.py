@@ -76,10 +76,7 @@ class ImageEngine:
         self._work.cancel(handle)
 
     def step(self) -> list[Delta]:
-        said = self._work.step()
-        if not self._work.is_busy:
-            self._done = self._total = 0
-        return said
+        return self._work.step()
 
     def fail_all(self, error: MlxhubError) -> list[Delta]:
         return self._work.fail_all(error)
@@ -91,6 +88,8 @@ class ImageEngine:
     @property
     def measured(self) -> EngineLoad:
         load = self._memory.measured(self._work.taken, self._work.peak)
+        if not self._work.is_busy:
+            return load
         return replace(load, done_steps=self._done, total_steps=self._total)
 
     def _carry_out(
