@@ -95,6 +95,8 @@ class Connection(asyncio.Protocol):
         return True
 
     def abort(self) -> None:
+        # An answer that ends with its connection has not come to its end then.
+        self._ends_with_connection = False
         self._transport.abort()
 
     async def _wait(self) -> None:
