@@ -1,7 +1,7 @@
 """A server that somebody else might have written, for tests: python foreign_server.py PORT [WAY]
 
-WAY: `stubborn` ignores SIGTERM, `late` is healthy a second after its start, `dies` ends at the first chat, `broken`
-ends before it answers anything, `silent` takes chats and answers none.
+WAY: `stubborn` ignores SIGTERM, `late` is healthy a second after its start, `dies` ends at the first chat,
+`broken` ends before it answers anything, `silent` takes chats and answers none.
 """
 
 import json
