@@ -13,6 +13,7 @@ from mlxhub.core.limits import undefined_groups
 from mlxhub.errors import ConfigError
 from mlxhub.files.hub_yaml import known_ports, missing_models, read_hub_yaml
 from mlxhub.files.machine import this_machine
+from mlxhub.fleet.libraries import lacking_libraries
 
 
 @click.group()
@@ -35,7 +36,11 @@ def validate(file: Path | None, as_json: bool) -> None:
             faults = [{"line": fault.line, "message": fault.message} for fault in error.faults]
             click.echo(json.dumps({"file": source, "valid": False, "faults": faults, "warnings": []}))
         raise
-    warnings = [*undefined_groups(hub), *missing_models(hub, machine.paths, machine.home)]
+    warnings = [
+        *undefined_groups(hub),
+        *missing_models(hub, machine.paths, machine.home),
+        *lacking_libraries(hub, machine),
+    ]
     if as_json:
         click.echo(json.dumps({"file": source, "valid": True, "faults": [], "warnings": warnings}))
         return

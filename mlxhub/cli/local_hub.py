@@ -28,6 +28,7 @@ from mlxhub.files.keys import WorkerTrust, current_key
 from mlxhub.files.machine import Machine, this_machine
 from mlxhub.files.runs import make_new_beginning
 from mlxhub.fleet.hub import Hub, make_hub
+from mlxhub.fleet.libraries import lacking_libraries
 from mlxhub.launchd.launchctl import Launchctl
 from mlxhub.launchd.supervisor import start_supervisor, supervisor_pid
 
@@ -72,7 +73,11 @@ class LocalHub:
     @property
     def warnings(self) -> list[str]:
         """What hub.yaml names and is not there. Directories are looked for each time: disks may hang."""
-        return [*undefined_groups(self.config), *missing_models(self.config, self.paths, self.machine.home)]
+        return [
+            *undefined_groups(self.config),
+            *missing_models(self.config, self.paths, self.machine.home),
+            *lacking_libraries(self.config, self.machine),
+        ]
 
 
 def open_hub(machine: Machine, *, promise: bool = False) -> LocalHub:

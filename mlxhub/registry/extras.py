@@ -14,6 +14,11 @@ _NEEDED = {
 }
 
 
+HOW_TO_GET_THEM = (
+    "Get them with: scripts/install --vision, or pip install 'mlxhub[vision]' where pip installed mlxhub"
+)
+
+
 def has_libraries(model_type: ModelType) -> bool:
     """Imports none of them."""
     return all(find_spec(package) for package in _NEEDED.get(model_type, ()))
@@ -24,5 +29,5 @@ def check_libraries(model_type: ModelType) -> None:
     if not has_libraries(model_type):
         raise IntakeRefused(
             f"models of type {model_type} need libraries that are not installed",
-            "Get them with: scripts/install --vision, or pip install 'mlxhub[vision]' where pip installed it",
+            HOW_TO_GET_THEM,
         )

@@ -1,5 +1,11 @@
-"""What type a model is that hub.yaml says nothing of, as its files tell."""
+"""What type a model is that hub.yaml says nothing of, as its files tell.
 
+As a program: the first argument is a Hugging Face cache, each other one a model_path; for each of those one
+line of JSON, its type or null.
+"""
+
+import json
+import sys
 from pathlib import Path
 
 from mlxhub import demo
@@ -31,3 +37,9 @@ def infer_type(model_path: str, cache: Path | None = None) -> ModelType | None:
     except IntakeRefused:
         return None
     return TYPES[kind_of(found)] if found.config else None
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[2:]:
+        sys.stdout.write(json.dumps(infer_type(argument, Path(sys.argv[1]))) + "\n")
+        sys.stdout.flush()

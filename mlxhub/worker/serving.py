@@ -15,7 +15,9 @@ from mlxhub.core.restarts import EXIT_TRY_AGAIN
 from mlxhub.errors import PortHeld
 from mlxhub.files.huggingface import cache_directory
 from mlxhub.files.recorded_run import Ending
+from mlxhub.registry.extras import check_libraries
 from mlxhub.registry.inference import infer_type
+from mlxhub.registry.refused import IntakeRefused
 from mlxhub.web.server import bind_socket, run, serve
 from mlxhub.worker.app import HOST, build_app
 from mlxhub.worker.choice import choose_engine
@@ -42,6 +44,12 @@ def serve_model(settings: WorkerSettings, generation: str, files: RunFiles | Non
         lambda reason: service.on_death(reason),  # noqa: PLW0108 - there is no service yet
     )
     service = ModelService(settings, choose_engine(settings, child), stop_process=stop.set, files=files)
+    try:
+        check_libraries(service.model_type)
+    except IntakeRefused as refused:
+        # Also before anybody asks for a load, which says it again.
+        logger.error('Model "{}" cannot be loaded: {}', settings.name, refused)
+        service.residency.error = str(refused)
     logger.info('Model "{}" is served at http://{}:{}/v1', settings.name, HOST, settings.port)
     run(
         serve(

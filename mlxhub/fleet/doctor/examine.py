@@ -56,6 +56,7 @@ CHECKS: Mapping[str, MakeCheck] = {
     "keys.private": guarding.key_files,
     "models.files": models.files,
     "models.cached": models.cached,
+    "models.commands": models.commands,
     "models.guarded": models.guarded,
     "memory.fits": memory.fits,
     "memory.wired": memory.wired,

@@ -1,8 +1,10 @@
 """Models: are their files there, readable, and in a place that a background process may read?"""
 
+import shutil
 from pathlib import Path
 
 from mlxhub.core.checks import Finding, fail, faults_or, skip, warn
+from mlxhub.core.paths import expand_home
 from mlxhub.fleet.doctor.found import Found, unknown_without_hub
 
 _GUARDED = ("Desktop", "Documents", "Downloads")
@@ -33,6 +35,22 @@ def cached(found: Found) -> list[Finding]:
         if name not in found.checkpoints
     )
     return faults_or(faults, "Every model that hub.yaml names by its repo id is in the cache.")
+
+
+def commands(found: Found) -> list[Finding]:
+    if found.config is None:
+        return unknown_without_hub("commands there should be")
+    path = found.machine.runtime.environment.get("PATH", "")
+    named = {model.name: model.command[0] for model in found.config.models if model.command}
+    faults = (
+        fail(
+            f'Model "{name}": its command {program} is not found in {path}.',
+            "install it, or name it by its whole path in hub.yaml",
+        )
+        for name, program in named.items()
+        if shutil.which(str(expand_home(program, found.machine.home)), path=path) is None
+    )
+    return faults_or(faults, f"The programs of {len(named)} command(s) are there.")
 
 
 def guarded(found: Found) -> list[Finding]:

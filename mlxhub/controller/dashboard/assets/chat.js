@@ -1,14 +1,17 @@
 // "Try it": a conversation with one model, streamed, as any client would have it.
 
 import { asPost, eventsOf, open } from "./session.js";
-import { make, setText } from "./words.js";
+import { dataUrl, make, setText } from "./words.js";
 
-export function chatWith(name, panel) {
+// `sees`: it takes pictures, one with each message here.
+export function chatWith(name, panel, sees) {
   const form = panel.querySelector("form");
   const box = panel.querySelector("textarea");
   const said = panel.querySelector("[data-field=said]");
   const state = panel.querySelector("[data-field=state]");
   const [send, stop] = ["send", "stop"].map((which) => form.querySelector(`[data-chat=${which}]`));
+  const picture = panel.querySelector("input[type=file]");
+  picture.parentElement.hidden = !sees;
   const messages = [];
   let running = null;
 
@@ -27,13 +30,14 @@ export function chatWith(name, panel) {
   async function answer() {
     const text = box.value.trim();
     if (!text || running) return;
+    running = new AbortController();
     box.value = "";
-    messages.push({ role: "user", content: text });
-    said.append(make("p", text, { className: "mine" }));
+    const shown = make("p", text, { className: "mine" });
+    said.append(shown);
+    messages.push({ role: "user", content: await contentOf(text, picture, shown) });
     const thought = make("p", "", { className: "thought" });
     const reply = make("p", "", { className: "reply" });
     said.append(thought, reply);
-    running = new AbortController();
     show(true);
     const begun = performance.now();
     let tokens = 0;
@@ -70,6 +74,15 @@ export function chatWith(name, panel) {
   }
 
   return () => running?.abort();
+}
+
+async function contentOf(text, picture, shown) {
+  const [file] = picture.files;
+  picture.value = "";
+  if (!file) return text;
+  const url = await dataUrl(file);
+  shown.append(make("img", "", { src: url, alt: file.name }));
+  return [{ type: "image_url", image_url: { url } }, { type: "text", text }];
 }
 
 function speed(tokens, first, begun) {

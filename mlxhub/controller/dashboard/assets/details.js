@@ -1,9 +1,9 @@
-// One model, closer: its last hour, its log, a conversation. Only while it is open does it ask for anything.
+// One model, closer: its last hour, its log, a way to try it. Only while it is open does it ask for anything.
 
 import { chart } from "./chart.js";
-import { chatWith } from "./chat.js";
 import { followLog } from "./log.js";
 import { ask, soon } from "./session.js";
+import { tryOut } from "./tryout.js";
 import { fromTemplate, size } from "./words.js";
 
 const HOUR_SECONDS = 3600;
@@ -12,21 +12,20 @@ const LEAST_SECONDS = 300;
 const CHARTS_EVERY_MS = 15_000;
 
 // The row below a model's own. `close` ends all that it does.
-export function openDetails(name, columns, mayChat) {
+export function openDetails(name, columns, type) {
   const row = fromTemplate("model-details");
   row.cells[0].colSpan = columns;
   row.id = `details-${name}`;
   const ending = new AbortController();
   const charts = row.querySelector("[data-field=charts]");
-  const chat = row.querySelector("[data-panel=chat]");
+  const { panel, stop } = tryOut(name, type);
+  row.querySelector(".panels").append(panel);
   for (const node of row.querySelectorAll("[data-label-for]")) {
     node.setAttribute("aria-label", `${node.dataset.labelFor} ${name}`);
   }
-  chat.hidden = !mayChat;
-  const stopChat = chatWith(name, chat);
   followLog(name, row.querySelector("[data-field=log]"), ending.signal);
   keepDrawing(name, charts, ending.signal);
-  const close = () => { ending.abort(); stopChat(); row.remove(); };
+  const close = () => { ending.abort(); stop(); row.remove(); };
   return { row, close };
 }
 

@@ -71,7 +71,7 @@ function toggle(name) {
   if (details.has(name)) closeDetails(name);
   else {
     const model = shown.find((each) => each.name === name);
-    details.set(name, openDetails(name, COLUMNS, model?.type !== "embeddings"));
+    details.set(name, openDetails(name, COLUMNS, model?.type));
     showModels(shown);
   }
   rows.get(name).querySelector("[data-open]").setAttribute("aria-expanded", String(details.has(name)));

@@ -43,3 +43,13 @@ export function dateAndTime(unixSeconds) {
 export function timeOfDay(unixSeconds) {
   return new Date(unixSeconds * 1000).toLocaleTimeString();
 }
+
+// A file as an address of its own, which pictures and requests take.
+export function dataUrl(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result));
+    reader.addEventListener("error", () => reject(new Error(`${file.name} cannot be read.`)));
+    reader.readAsDataURL(file);
+  });
+}
