@@ -128,8 +128,9 @@ def _pull(repo: str, cache: Path) -> Path:
             _fetch(repo, commit, file, blobs / file.digest, progress)
             link = snapshot / file.name
             if not link.exists():
+                link.parent.mkdir(exist_ok=True)
                 link.unlink(missing_ok=True)
-                link.symlink_to(Path("../../blobs") / file.digest)
+                link.symlink_to(Path(os.path.relpath(blobs, link.parent)) / file.digest)
         write_atomically(own / "refs" / _REVISION, commit.encode(), mode=0o644)
     return snapshot
 
