@@ -14,6 +14,7 @@ _TETHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("tether.py")
 TERM_SECONDS = 5.0
 _GONE_SECONDS = TERM_SECONDS + 2.0
 _LONGEST_LINE = 8_000
+_LAST_WORDS_SECONDS = 1.0
 
 
 class TetheredProgram:
@@ -40,8 +41,9 @@ class TetheredProgram:
             stderr=STDOUT,
             env=environment,
         )
-        for work in (self._read, self._wait):
-            threading.Thread(target=work, name="child", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="child", daemon=True)
+        self._reader.start()
+        threading.Thread(target=self._wait, name="child", daemon=True).start()
 
     @property
     def is_running(self) -> bool:
@@ -82,8 +84,9 @@ class TetheredProgram:
             self._say(begun)
 
     def _wait(self) -> None:
-        """Not for the end of the pipe: what it leaves behind may hold that."""
         code = self._process.wait()
+        # Its last words; what it leaves behind may hold the pipe for long.
+        self._reader.join(_LAST_WORDS_SECONDS)
         if not self._is_meant:
             self._on_end(code)
 

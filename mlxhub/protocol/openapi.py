@@ -15,6 +15,7 @@ from mlxhub.protocol.errors import ErrorEnvelope
 _Used: TypeAlias = tuple[type[BaseModel], JsonSchemaMode]
 _Schemas: TypeAlias = Mapping[_Used, JsonSchemaValue]
 _JSON = "application/json"
+_FORM = "multipart/form-data"
 _TEXT: JsonSchemaValue = {"type": "string"}
 _EVENT: JsonSchemaValue = {
     "type": "object",
@@ -40,9 +41,9 @@ class Operation:
 
     `answer` of 200 is a model, as JSON, or text of a media type. `accepted`: what 202 answers, where nobody
     waits for that. `asks`: the body, where it is more than an object. `is_streamed`: where the request says
-    so, the answer comes as events. `unable`: what 503 answers, where that is no error. `error`: how its API
-    writes errors, if not as all others do. `query` and `path` are JSON Schemas by parameter; a parameter of
-    the path of which nothing is said is any text.
+    so, the answer comes as events. `also`: media types of texts that it may ask for. `unable`: what 503
+    answers, where that is no error. `error`: how its API writes errors, if not as all others do. `query` and
+    `path` are JSON Schemas by parameter; a parameter of the path of which nothing is said is any text.
     """
 
     summary: str
@@ -50,6 +51,7 @@ class Operation:
     asks: type[BaseModel] | None = None
     accepted: type[BaseModel] | None = None
     is_streamed: bool = False
+    also: tuple[str, ...] = ()
     unable: type[BaseModel] | None = None
     error: type[BaseModel] | None = None
     query: Mapping[str, JsonSchemaValue] = field(default_factory=dict)
@@ -101,7 +103,8 @@ def _operation(route: Route, operation: Operation, schemas: _Schemas) -> dict[st
         said["parameters"] = parameters
     if route.body is not Body.NONE:
         asked = {"type": "object"} if operation.asks is None else schemas[operation.asks, "validation"]
-        said["requestBody"] = {"required": True, "content": {_JSON: {"schema": asked}}}
+        media_type = _FORM if route.body is Body.FORM else _JSON
+        said["requestBody"] = {"required": True, "content": {media_type: {"schema": asked}}}
     return said
 
 
@@ -139,6 +142,8 @@ def _answer(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     said = _as_json("Done.", operation.answer, schemas)
     if operation.is_streamed:
         said["content"]["text/event-stream"] = {"schema": _EVENT}
+    for media_type in operation.also:
+        said["content"][media_type] = {"schema": _TEXT}
     return said
 
 

@@ -20,10 +20,10 @@ from mlxhub.protocol.model_routes import (
     TRANSLATIONS,
 )
 from mlxhub.protocol.openai.audio import (
+    AnyTranscription,
     SpeechRequest,
     TranscriptionForm,
     TranslationForm,
-    VerboseTranscription,
 )
 from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.openai.completions import CompletionRequest
@@ -55,9 +55,15 @@ MODEL_OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", EMBEDDINGS): Operation("Texts as vectors.", EmbeddingsAnswer, asks=EmbeddingsRequest),
     ("POST", TRANSCRIPTIONS): Operation(
-        "What is said in a recording.", VerboseTranscription, asks=TranscriptionForm, is_streamed=True
+        "What is said in a recording.",
+        AnyTranscription,
+        asks=TranscriptionForm,
+        is_streamed=True,
+        also=("text/plain", "text/vtt"),
     ),
-    ("POST", TRANSLATIONS): Operation("The same in English.", VerboseTranscription, asks=TranslationForm),
+    ("POST", TRANSLATIONS): Operation(
+        "The same in English.", AnyTranscription, asks=TranslationForm, also=("text/plain", "text/vtt")
+    ),
     ("POST", SPEECH): Operation("A text, spoken.", "audio/*", asks=SpeechRequest),
     ("POST", GENERATIONS): Operation("Draw.", Images, asks=GenerationsRequest, is_streamed=True),
     ("POST", EDITS): Operation("Change a picture.", Images, asks=EditsForm, is_streamed=True),

@@ -5,9 +5,9 @@ A request's model has a field for every parameter its API documents. One without
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -58,6 +58,22 @@ class Refused:
         if _asks_for_more(value, self.unless):
             raise ValueError(self.reason)
         return value
+
+
+def _is_file(value: object) -> object:
+    if not isinstance(value, bytes):
+        raise ValueError("it must be a file")  # noqa: TRY004 - pydantic reports no TypeError
+    return value
+
+
+# What a form has under a name, with a name of its own.
+SentFile = Annotated[bytes, BeforeValidator(_is_file)]
+
+
+class FormFields(BaseModel):
+    """What a form may have; all that is no file is text. Unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, protected_namespaces=(), defer_build=True)
 
 
 def ignored_header(sent: BaseModel, *more: str) -> dict[str, str]:

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 # Weights, configuration, tokenizers, chat templates, and what says whose they are.
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "README.md", "LICENSE*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
-# Directories that a model has parts in: those of a pipeline, of sentence-transformers, and voices. In others lie
-# copies for other programs, as large again.
+# Directories that a model has parts in: those of a pipeline, of sentence-transformers, and voices. In others
+# lie copies for other programs, as large again.
 _PARTS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,100}")
 _MODULES = re.compile(r"[0-9]{1,2}_[A-Za-z]{1,40}|voices")
 _CONFIGURATIONS = ("config.json", "model_index.json")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from tests.attacks.line import Line
-from tests.attacks.place import CHAT, JSON, Place, Program, ask, ask_anything, post
+from tests.attacks.place import CHAT, FORMS, JSON, Place, Program, ask, ask_anything, post
 
 EVIL = "Origin: https://evil.example"
 CONTROLLER = (Program.CONTROLLER,)
@@ -113,7 +113,13 @@ def _changes(*headers: str, key: bool) -> Callable[[Place], Iterable[bytes]]:
 
     def requests(place: Place) -> Iterable[bytes]:
         auth = (place.auth,) if key else ()
-        paths = [path for method, path in (place.routes() if key else place.locked) if method == "POST"]
+        # Some routes ask for this very type.
+        forms = FORMS if any("multipart" in header for header in headers) else ()
+        paths = [
+            path
+            for method, path in (place.routes() if key else place.locked)
+            if method == "POST" and path not in forms
+        ]
         return [
             ask(place, "POST", path, *auth, *headers, body=body) for path in paths for body in (b"{}", b"")
         ]
@@ -158,6 +164,12 @@ LINES = (
     *(
         Line(f"A3 {name} and no key", _changes(*headers, key=False), 401, "invalid_api_key")
         for name, headers in UNTYPED.items()
+    ),
+    Line(
+        "A3 JSON for a form",
+        lambda place: [ask(place, "POST", path, place.auth, JSON, body=b"{}") for path in FORMS],
+        415,
+        "unsupported_media_type",
     ),
     Line("A3 no body", lambda place: [post(place, place.change, b"")], 400, "invalid_request"),
     *(

@@ -38,6 +38,8 @@ UNTOLD = (
     b"tool_choice: no tool is named",
     b"input: list should have at least 1 item",
     b"this schema cannot be enforced",
+    b"this model reads text only",
+    b'"wrong_model_type"',
 )
 
 Targets = dict[Program, Target]

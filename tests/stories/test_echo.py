@@ -39,5 +39,5 @@ def test_without_that_word_hub_yaml_has_a_fault_and_nothing_is_installed(hub: Li
     hub.write(ECHO)
     refused = hub.run("install")
     assert refused.returncode == 1
-    assert "input should be 'lm' (it is 'echo')" in refused.stdout + refused.stderr
+    assert "'command' (it is 'echo')" in refused.stdout + refused.stderr
     assert hub.processes() == []

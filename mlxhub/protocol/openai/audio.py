@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from mlxhub.protocol import sse
 from mlxhub.protocol.openai.sampling import Lenient
-from mlxhub.protocol.parameters import Ignored, Refused
+from mlxhub.protocol.parameters import FormFields, Ignored, Refused, SentFile
 
 MAX_PROMPT = 10_000
 MAX_SPOKEN = 4096
@@ -24,15 +24,10 @@ MEDIA_TYPES: dict[SpeechFormat, str] = {
 }
 
 
-class _Form(BaseModel):
-    """The fields of a form are texts; unknown ones are ignored."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, protected_namespaces=(), defer_build=True)
-
-
-class TranslationForm(_Form):
+class TranslationForm(FormFields):
     """`file`: wav, flac, mp3, m4a, ogg or webm."""
 
+    file: SentFile
     model: str
     prompt: str | None = Field(None, max_length=MAX_PROMPT)
     response_format: Literal["json", "text", "srt", "vtt", "verbose_json"] | None = None
@@ -45,7 +40,7 @@ class TranslationForm(_Form):
 
 class TranscriptionForm(TranslationForm):
     language: str | None = Field(None, max_length=32)
-    timestamp_granularities: list[Literal["word", "segment"]] = []
+    timestamp_granularities: list[Literal["word", "segment"]] = Field([])
     stream: bool | None = None
     include: Annotated[Any, Ignored()] = None
     chunking_strategy: Annotated[Any, Ignored(unless=("auto",))] = None
@@ -104,6 +99,12 @@ class VerboseTranscription(_Answered):
     text: str
     segments: list[TimedText]
     words: list[TimedWord] | None = None
+
+
+class AnyTranscription(RootModel[VerboseTranscription | Transcription]):
+    """As `response_format` asks."""
+
+    model_config = ConfigDict(defer_build=True)
 
 
 def as_srt(segments: Sequence[TimedText]) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mlxhub.protocol import sse
 from mlxhub.protocol.openai.sampling import Lenient
-from mlxhub.protocol.parameters import Ignored, Refused
+from mlxhub.protocol.parameters import FormFields, Ignored, Refused, SentFile
 
 MAX_IMAGES = 10
 MAX_PROMPT = 32_000
@@ -17,10 +17,8 @@ MAX_SIDE = 2048
 _SIZE = re.compile(r"([1-9][0-9]{1,3})x([1-9][0-9]{1,3})")
 
 
-class DrawingFields(BaseModel):
+class DrawingFields(FormFields):
     """What both routes take. `seed` and `steps` are no parameters of OpenAI's."""
-
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, protected_namespaces=(), defer_build=True)
 
     model: str
     prompt: str = Field(min_length=1, max_length=MAX_PROMPT)
@@ -64,8 +62,10 @@ class GenerationsRequest(DrawingFields, Lenient):
 
 
 class EditsForm(DrawingFields):
-    """`image`: PNG, JPEG, WEBP or GIF. The fields of a form are texts."""
+    """`image`: PNG, JPEG, WEBP or GIF."""
 
+    image: SentFile
+    mask: Annotated[Any, Refused("send none, for all of the picture is changed.")] = None
     strength: float | None = Field(None, gt=0, le=1, description="How much of the picture may change.")
     input_fidelity: Annotated[Any, Ignored()] = None
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -25,8 +24,6 @@ from mlxhub.protocol.openai.audio import (
 )
 from mlxhub.protocol.parameters import ignored_header
 from mlxhub.refusals import InvalidRequest
-from mlxhub.web.bodies import whole_body
-from mlxhub.web.forms import Form, read_form
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.engines.audio_requests import (
     Heard,
@@ -38,9 +35,7 @@ from mlxhub.worker.engines.audio_requests import (
     Spoken,
 )
 from mlxhub.worker.model_service import ModelService
-from mlxhub.worker.routes.bodies import read_model
-
-_Kind = TypeVar("_Kind", bound=BaseModel)
+from mlxhub.worker.routes.bodies import read_form_model, read_model
 
 
 class AudioRoutes:
@@ -48,11 +43,10 @@ class AudioRoutes:
         self._service = service
 
     async def transcribe(self, request: Request) -> Response:
-        form = await read_form(request.headers, await whole_body(request.receive))
-        asked = _fields(form, TranscriptionForm)
+        asked = await read_form_model(request, TranscriptionForm)
         self._service.check_model(asked.model)
         wanted = HearingRequest(
-            _file(form),
+            asked.file,
             language=asked.language.lower() if asked.language else None,
             prompt=asked.prompt or None,
             temperature=asked.temperature,
@@ -63,11 +57,10 @@ class AudioRoutes:
         return await self._whole(request, asked, wanted)
 
     async def translate(self, request: Request) -> Response:
-        form = await read_form(request.headers, await whole_body(request.receive))
-        asked = _fields(form, TranslationForm)
+        asked = await read_form_model(request, TranslationForm)
         self._service.check_model(asked.model)
         wanted = HearingRequest(
-            _file(form), translate=True, prompt=asked.prompt or None, temperature=asked.temperature
+            asked.file, translate=True, prompt=asked.prompt or None, temperature=asked.temperature
         )
         return await self._whole(request, asked, wanted)
 
@@ -142,22 +135,6 @@ class AudioRoutes:
         if not rate:
             raise InvalidRequest("input: the model found nothing in it to speak.", "input")
         return b"".join(parts), rate
-
-
-def _fields(form: Form, kind: type[_Kind]) -> _Kind:
-    """Raises ValidationError."""
-    listed = {"timestamp_granularities"}
-    return kind.model_validate(
-        {name: [*values] if name in listed else values[0] for name, values in form.fields.items()}
-    )
-
-
-def _file(form: Form) -> bytes:
-    """Raises InvalidRequest."""
-    files = form.files.get("file", ())
-    if len(files) != 1:
-        raise InvalidRequest("file: send one file with the sound.", "file")
-    return files[0]
 
 
 def _timed(number: int, segment: Segment) -> TimedText:

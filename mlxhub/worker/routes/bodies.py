@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import json
 import re
-from typing import TypeVar
+from typing import TypeVar, get_origin
 
 from pydantic import BaseModel
 from starlette.requests import Request
 
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
+from mlxhub.web.forms import read_form
 
 _SMALL_BYTES = 50_000
 # A parsed body may take fifty times its size. A thousand tools have fewer parts, no context holds as many
@@ -33,6 +34,21 @@ async def read_model(request: Request, kind: type[M]) -> M:
     if len(body) <= _SMALL_BYTES:
         return parse_model(body, kind)
     return await asyncio.to_thread(parse_model, body, kind)
+
+
+async def read_form_model(request: Request, kind: type[M]) -> M:
+    """Raises ValidationError and InvalidRequest."""
+    form = await read_form(request.headers, await whole_body(request.receive))
+    sent: dict[str, object] = {}
+    for name, values in form.fields.items():
+        field = kind.model_fields.get(name)
+        is_list = field is not None and get_origin(field.annotation) is list
+        sent[name] = [*values] if is_list else values[0]
+    for name, files in form.files.items():
+        if name in kind.model_fields and len(files) > 1:
+            raise InvalidRequest(f"{name}: send one file, not {len(files)}.", name)
+        sent[name] = files[0]
+    return kind.model_validate(sent)
 
 
 def parse_model(body: bytes, kind: type[M]) -> M:

@@ -21,14 +21,12 @@ from mlxhub.protocol.openai.images import (
     progress_event,
 )
 from mlxhub.protocol.parameters import ignored_header
-from mlxhub.refusals import ImageGone, InvalidRequest
-from mlxhub.web.bodies import whole_body
-from mlxhub.web.forms import Form, read_form
+from mlxhub.refusals import ImageGone
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.engines.image_requests import Drawing, DrawingRequest, Drawn
 from mlxhub.worker.image_store import ImageStore
 from mlxhub.worker.model_service import ModelService
-from mlxhub.worker.routes.bodies import read_model
+from mlxhub.worker.routes.bodies import read_form_model, read_model
 
 
 class ImageRoutes:
@@ -45,10 +43,9 @@ class ImageRoutes:
         return await self._answer(request, asked, _drawing(asked))
 
     async def edit(self, request: Request) -> Response:
-        form = await read_form(request.headers, await whole_body(request.receive))
-        asked = EditsForm.model_validate({name: values[0] for name, values in form.fields.items()})
+        asked = await read_form_model(request, EditsForm)
         self._service.check_model(asked.model)
-        return await self._answer(request, asked, _drawing(asked, _file(form), asked.strength))
+        return await self._answer(request, asked, _drawing(asked, asked.image, asked.strength))
 
     async def get(self, request: Request) -> Response:
         image = await asyncio.to_thread(
@@ -118,14 +115,6 @@ def _drawing(
         strength,
         source,
     )
-
-
-def _file(form: Form) -> bytes:
-    """Raises InvalidRequest."""
-    files = form.files.get("image", ())
-    if len(files) != 1 or form.files.get("mask"):
-        raise InvalidRequest("image: send one picture and no mask, for all of it is changed.", "image")
-    return files[0]
 
 
 def _size(drawn: Drawn) -> str:
