@@ -38,7 +38,7 @@ async def read_form(headers: Headers, body: bytes) -> Form:
     try:
         parsed = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
-        said = str(error)[:200] if isinstance(error, MultiPartException) else "it has no boundary."
+        said = str(error)[:200] if isinstance(error, MultiPartException) else "it cannot be read."
         raise InvalidRequest(f"The body is not a valid form: {said}") from None
     fields: dict[str, list[str]] = {}
     files: dict[str, list[bytes]] = {}

@@ -13,6 +13,7 @@ from mlxhub.demo import model_directory
 from mlxhub.errors import PullFailed
 from mlxhub.files.checkpoint_probe import cached_snapshot
 from mlxhub.registry.intake import check_model
+from mlxhub.registry.pulled_files import files_to_pull
 from mlxhub.registry.pulling import (
     Came,
     Checking,
@@ -198,6 +199,27 @@ def test_code_pickles_and_names_that_lead_elsewhere_are_not_pulled(
     assert isinstance(news[-1], Pulled)
     assert {path.name for path in Path(news[-1].directory).iterdir()} == set(model_hub.files)
     assert not list(cache.parent.rglob("*evil*"))
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        (
+            ["model_index.json", "unet/config.json", "unet/a.safetensors", "tokenizer/vocab.json"],
+            ["unet/b.bin", "unet/deep/a.json", ".git/config.json", "../a.json", "/etc/a.json"],
+        ),
+        (
+            ["config.json", "model.safetensors", "1_Pooling/config.json", "voices/af.safetensors"],
+            ["onnx/config.json", "openvino/a.json", "fp16/model.safetensors", "1_Pooling/deep/config.json"],
+        ),
+    ],
+    ids=["a pipeline", "a model with modules"],
+)
+def test_parts_in_directories_of_their_own_are_pulled_and_copies_for_others_are_not(
+    names: list[str], left: list[str]
+) -> None:
+    listed = [(name, 1, "0" * 40) for name in (*names, *left)]
+    assert {file.name for file in files_to_pull(listed)} == set(names)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import openai
 import pytest
 
+from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.media.sounds import decode_sound, encode_sound
 from tests.eventually import eventually
 from tests.models.speech import make_soprano
@@ -135,7 +136,7 @@ def _file_of(form: str) -> bytes:
 
 
 def _header(channels: int = 1, rate: int = RATE, says: int = 100) -> bytes:
-    """A WAV that says so much, with a hundred bytes of sound in it."""
+    """A WAV that says so much, with 8 KB of sound in it."""
     form = struct.pack("<HHIIHH", 1, channels & 0xFFFF, rate, rate * 2, 2, 16)
     return (
         b"RIFF"
@@ -145,7 +146,7 @@ def _header(channels: int = 1, rate: int = RATE, says: int = 100) -> bytes:
         + form
         + b"data"
         + struct.pack("<I", says & 0xFFFFFFFF)
-        + b"\0" * 100
+        + b"\0" * 8_000
     )
 
 
@@ -190,6 +191,43 @@ def test_what_is_no_sound_is_refused_and_takes_no_memory(hearer: Worker, what: s
     memory = hearer.status().memory
     assert memory.footprint_bytes < before + MOST_BYTES
     assert memory.peak_bytes < before + MOST_BYTES
+
+
+def test_the_decoder_is_chosen_by_the_first_bytes() -> None:
+    with pytest.raises(InvalidRequest, match="it is no wav, flac"):
+        decode_sound(HOSTILE["a playlist that names a file"], RATE, 100)
+
+
+def test_a_sound_is_decoded_up_to_its_limit() -> None:
+    """Whose file does not say how long it is."""
+    told = encode_sound(tone(2), RATE, "flac")
+    # The number of samples: 36 bits, and 0 where nobody counted.
+    untold = told[:21] + bytes([told[21] & 0xF0, 0, 0, 0, 0]) + told[26:]
+    assert decode_sound(untold, RATE, 2).seconds == 2
+    with pytest.raises(InvalidRequest, match=r"longer than 1\.9 s"):
+        decode_sound(untold, RATE, 1.9)
+
+
+def test_a_sound_that_says_it_is_too_long_is_not_decoded() -> None:
+    says_an_hour = _long_flac()
+    says_an_hour = says_an_hour[: len(says_an_hour) // 2]
+    with pytest.raises(InvalidRequest, match="longer than 3599 s"):
+        decode_sound(says_an_hour, RATE, 3_599)
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond"),
+    [
+        ({"rate": 4_000}, {"rate": 3_999}),
+        ({"rate": 384_000}, {"rate": 384_001}),
+        ({"channels": 8}, {"channels": 9}),
+    ],
+    ids=["low", "high", "channels"],
+)
+def test_rates_and_channels_at_their_bounds(within: dict[str, int], beyond: dict[str, int]) -> None:
+    assert decode_sound(_header(**within, says=8_000), RATE, 100).seconds <= 1
+    with pytest.raises(InvalidRequest, match=r"channels at .* Hz are not taken"):
+        decode_sound(_header(**beyond), RATE, 100)
 
 
 def test_a_header_that_lies_of_4_gb_is_read_to_its_end() -> None:

@@ -4,7 +4,7 @@ import base64
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,9 +31,9 @@ def encoded(picture: Image.Image, form: str, **options: Any) -> bytes:
     return target.getvalue()
 
 
-def huge_png(side: int) -> bytes:
-    """A few KB that unpack to side x side pixels."""
-    return encoded(Image.new("1", (side, side)), "PNG", optimize=True)
+def huge_png(width: int, height: int) -> bytes:
+    """A few KB that unpack to so many pixels."""
+    return encoded(Image.new("1", (width, height)), "PNG", optimize=True)
 
 
 def lying_png(width: int, height: int) -> bytes:
@@ -52,8 +52,8 @@ def frames(form: str, count: int) -> bytes:
 
 
 HOSTILE = {
-    "81 million pixels": huge_png(9_000),
-    "169 million pixels": huge_png(13_000),
+    "81 million pixels": huge_png(9_000, 9_000),
+    "169 million pixels": huge_png(13_000, 13_000),
     "a header of 2^31 pixels": lying_png(2**31 - 1, 1),
     "no pixels": lying_png(0, 5),
     "an animated PNG": encoded(
@@ -149,6 +149,42 @@ def test_a_large_photograph_is_made_smaller() -> None:
     picture = decode_picture(photograph, "image 1").image
     assert max(picture.size) <= 1536
     assert picture.getpixel((5, 5))[2] > 200  # type: ignore[index]
+
+
+def jpeg_that_says(width: int, height: int, *, progressive: bool = False) -> bytes:
+    """The sides stand behind the frame's marker, a length and the bits of a sample."""
+    small = encoded(Image.new("RGB", (8, 8)), "JPEG", progressive=progressive)
+    at = (
+        small.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
+    )  # after the marker, a length and the bits of a sample
+    return small[:at] + struct.pack(">HH", height, width) + small[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond", "most"),
+    [
+        (lambda: huge_png(6_000, 4_000), lambda: huge_png(6_000, 4_001), "24 million"),
+        (lambda: jpeg_that_says(12_000, 10_000), lambda: jpeg_that_says(12_000, 10_001), "120 million"),
+        (
+            lambda: jpeg_that_says(6_000, 4_000, progressive=True),
+            lambda: jpeg_that_says(6_000, 4_001, progressive=True),
+            "24 million",
+        ),
+    ],
+    ids=["png", "jpeg", "progressive jpeg"],
+)
+def test_as_many_pixels_are_decoded_and_no_more(
+    within: Callable[[], bytes], beyond: Callable[[], bytes], most: str
+) -> None:
+    assert max(decode_picture(within(), "image 1").image.size) == 1536
+    with pytest.raises(InvalidRequest, match=f"it has more than {most} pixels"):
+        decode_picture(beyond(), "image 1")
+
+
+@pytest.mark.parametrize("what", ["a TIFF", "an animated PNG", "a GIF of many frames"])
+def test_what_decodes_and_is_refused_all_the_same(what: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"image 1: it (is animated|cannot be decoded)"):
+        decode_picture(HOSTILE[what], "image 1")
 
 
 def test_what_is_refused_names_its_parameter() -> None:

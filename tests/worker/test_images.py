@@ -172,6 +172,15 @@ def test_pictures_are_kept_for_an_hour_and_within_bounds(tmp_path: Any) -> None:
     assert not (tmp_path / "images").exists()
 
 
+def test_an_id_leads_to_no_other_file(tmp_path: Any) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    store = ImageStore(tmp_path / "images")
+    store.keep(b"x")
+    (tmp_path / "images" / "other.png").write_bytes(b"not ours")
+    for image_id in ("../secret", "other", str(tmp_path / "secret"), ""):
+        assert store.find(image_id) is None
+
+
 def test_what_an_earlier_process_left_is_gone_with_the_first_picture(tmp_path: Any) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "old.png").write_bytes(b"old")

@@ -199,7 +199,7 @@ OTHERS = {
     "objects (each as two), lists and texts, keys too": "200,000",
     "values": "2,000,000",
     "pictures of a request": "16",
-    "pixels of a picture": "24,000,000; of a JPEG 120,000,000",
+    "pixels of a picture": "24,000,000; of a JPEG that is not progressive 120,000,000",
     "texts of `input` for embeddings": "2,048",
     "`dimensions`": "the model's",
     "`documents`": "1,024",

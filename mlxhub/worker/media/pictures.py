@@ -18,8 +18,11 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _DATA = re.compile(r"data:[a-z0-9.+/-]*(?:;[a-z0-9=.+-]*)*?;base64,", re.IGNORECASE)
 # A picture with an alpha channel takes seven bytes a pixel until it has none.
 MAX_PIXELS = 24_000_000
-# JPEG is decoded at a fraction of its size where it is larger than that.
+# JPEG is decoded at a fraction of its size where it is larger than that; a progressive one is whole before.
 _MAX_JPEG_PIXELS = 120_000_000
+# Pillow opens nothing that is larger than twice this, and warns of what is larger at all.
+Image.MAX_IMAGE_PIXELS = _MAX_JPEG_PIXELS // 2
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Models take less, and their processors take many times a picture's size.
 _LONGEST_SIDE = 1536
 # Of a picture's identity, as part of the tokens that its prompt is known by.
@@ -53,11 +56,11 @@ def decode_picture(sent: str | bytes, what: str, param: str = "messages") -> Pic
     """`what` it is, and in which parameter, for errors. Raises InvalidRequest."""
     data = sent if isinstance(sent, bytes) else _data_of(sent, what)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = _decoded(data, what, param)
+        image = _decoded(data, what, param)
     except InvalidRequest:
         raise
+    except Image.DecompressionBombError:
+        raise _too_many_pixels(what, _MAX_JPEG_PIXELS, param) from None
     except Exception:  # noqa: BLE001 - decoders raise anything, and their words may tell addresses
         raise InvalidRequest(
             f"{what}: it cannot be decoded. Send a whole PNG, JPEG, WEBP or GIF.", param
@@ -88,12 +91,10 @@ def _data_of(uri: str, what: str) -> bytes:
 def _decoded(data: bytes, what: str, param: str) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         width, height = opened.size
-        most = _MAX_JPEG_PIXELS if opened.format == "JPEG" else MAX_PIXELS
+        is_shrunk = opened.format == "JPEG" and not opened.info.get("progressive")
+        most = _MAX_JPEG_PIXELS if is_shrunk else MAX_PIXELS
         if width * height > most:
-            raise InvalidRequest(
-                f"{what}: it has {width} x {height} pixels, more than {most // 1_000_000} million.",
-                param,
-            )
+            raise _too_many_pixels(what, most, param)
         if getattr(opened, "is_animated", False):
             raise InvalidRequest(f"{what}: it is animated. Send one picture.", param)
         opened.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))
@@ -102,3 +103,9 @@ def _decoded(data: bytes, what: str, param: str) -> Image.Image:
         opened.load()
         opened.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
         return ImageOps.exif_transpose(opened).convert("RGB")
+
+
+def _too_many_pixels(what: str, most: int, param: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{what}: it has more than {most // 1_000_000} million pixels. Send a smaller one.", param
+    )
