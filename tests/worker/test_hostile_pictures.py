@@ -154,9 +154,7 @@ def test_a_large_photograph_is_made_smaller() -> None:
 def jpeg_that_says(width: int, height: int, *, progressive: bool = False) -> bytes:
     """The sides stand behind the frame's marker, a length and the bits of a sample."""
     small = encoded(Image.new("RGB", (8, 8)), "JPEG", progressive=progressive)
-    at = (
-        small.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
-    )  # after the marker, a length and the bits of a sample
+    at = small.index(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
     return small[:at] + struct.pack(">HH", height, width) + small[at + 4 :]
 
 
@@ -181,7 +179,7 @@ def test_as_many_pixels_are_decoded_and_no_more(
         decode_picture(beyond(), "image 1")
 
 
-@pytest.mark.parametrize("what", ["a TIFF", "an animated PNG", "a GIF of many frames"])
+@pytest.mark.parametrize("what", ["a TIFF", "JPEG2000", "an animated PNG", "a GIF of many frames"])
 def test_what_decodes_and_is_refused_all_the_same(what: str) -> None:
     with pytest.raises(InvalidRequest, match=r"image 1: it (is animated|cannot be decoded)"):
         decode_picture(HOSTILE[what], "image 1")
