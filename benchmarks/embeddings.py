@@ -25,7 +25,7 @@ from model_servers import LIMIT_SECONDS, worker
 from transformers import AutoTokenizer
 
 LIBRARY_BATCH = 32
-WORDS = "river the old machine counts quietly under seven bright lamps and waits".split()
+WORDS = ("river", "the", "old", "machine", "counts", "quietly", "under", "seven", "lamps", "and", "waits")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 
@@ -51,23 +52,31 @@ class TetheredProgram:
 
     @property
     def memory_bytes(self) -> int:
-        """Resident, of it and all that it started."""
-        try:
-            tether = psutil.Process(self._process.pid)
-            return sum(_resident(each) for each in (tether, *tether.children(recursive=True)))
-        except psutil.Error:
-            return 0
+        """Resident, of what was run and all that it started. Takes milliseconds."""
+        return sum(map(_resident, self._descendants()))
 
     def end(self) -> bool:
         """SIGTERM, then SIGKILL; whether it is gone. Blocks for TERM_SECONDS and a little at most."""
         self._is_meant = True
+        started = self._descendants()
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
             self._process.wait(_GONE_SECONDS)
         except TimeoutExpired:
             return False
-        return True
+        # A launcher may end and leave the server that it started.
+        for each in started:
+            with suppress(psutil.Error):
+                each.kill()
+        _, alive = psutil.wait_procs(started, _LAST_WORDS_SECONDS)
+        return not alive
+
+    def _descendants(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self._process.pid).children(recursive=True)
+        except psutil.Error:
+            return []
 
     def _read(self) -> None:
         assert self._process.stdout is not None

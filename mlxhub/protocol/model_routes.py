@@ -23,30 +23,35 @@ _TEXT = (ModelType.LM, ModelType.MULTIMODAL, ModelType.ECHO)
 
 @dataclass(frozen=True, slots=True)
 class ModelRoute:
-    """A POST. `types`: of the models that answer there; a command may be one that does, at any of them."""
+    """A POST. `types`: of the models that answer there; a command may be one that does, at any of them.
+
+    `streams`: where the request says `stream: true`.
+    """
 
     path: str
     types: tuple[ModelType, ...]
     body: Body = Body.JSON
+    streams: bool = False
 
 
 _ROUTES = (
-    ModelRoute(CHAT, _TEXT),
-    ModelRoute(COMPLETIONS, _TEXT),
-    ModelRoute(RESPONSES, _TEXT),
-    ModelRoute(MESSAGES, _TEXT),
+    ModelRoute(CHAT, _TEXT, streams=True),
+    ModelRoute(COMPLETIONS, _TEXT, streams=True),
+    ModelRoute(RESPONSES, _TEXT, streams=True),
+    ModelRoute(MESSAGES, _TEXT, streams=True),
     ModelRoute(COUNT_TOKENS, _TEXT),
     ModelRoute(EMBEDDINGS, (ModelType.EMBEDDINGS,)),
     ModelRoute(RERANK, (ModelType.EMBEDDINGS,)),
-    ModelRoute(TRANSCRIPTIONS, (ModelType.WHISPER,), Body.FORM),
+    ModelRoute(TRANSCRIPTIONS, (ModelType.WHISPER,), Body.FORM, streams=True),
     ModelRoute(TRANSLATIONS, (ModelType.WHISPER,), Body.FORM),
     ModelRoute(SPEECH, (ModelType.WHISPER,)),
-    ModelRoute(GENERATIONS, (ModelType.IMAGE_GENERATION,)),
-    ModelRoute(EDITS, (ModelType.IMAGE_EDIT,), Body.FORM),
+    ModelRoute(GENERATIONS, (ModelType.IMAGE_GENERATION,), streams=True),
+    ModelRoute(EDITS, (ModelType.IMAGE_EDIT,), Body.FORM, streams=True),
 )
 # What the controller hands on to the model that the body names.
 FOR_MODELS = frozenset(route.path for route in _ROUTES)
 FORMS = frozenset(route.path for route in _ROUTES if route.body is Body.FORM)
+STREAMED = frozenset(route.path for route in _ROUTES if route.streams)
 ACCESS = tuple(Route("POST", route.path, Need.API_WHERE_REQUIRED, route.body) for route in _ROUTES)
 
 

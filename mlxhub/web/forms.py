@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -11,6 +12,7 @@ from mlxhub.refusals import InvalidRequest
 _MOST_FILES = 16
 _MOST_FIELDS = 64
 _LONGEST_FIELD = 1_000_000
+_BOOL = TypeAdapter(bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,13 @@ class Form:
 
     def first(self, name: str) -> str | None:
         return next(iter(self.fields.get(name, ())), None)
+
+    def says(self, name: str) -> bool:
+        """Whether it is true, as whoever reads the field takes it."""
+        try:
+            return _BOOL.validate_python(self.first(name))
+        except ValidationError:
+            return False
 
 
 class _InMemory(MultiPartParser):
@@ -51,6 +60,9 @@ async def read_form(headers: Headers, body: bytes) -> Form:
                 fields.setdefault(key, []).append(value)
     finally:
         await parsed.close()
+    if both := fields.keys() & files.keys():
+        name = min(both)
+        raise InvalidRequest(f"{name[:60]}: it comes as a field and as a file.", name)
     return Form(fields, files)
 
 

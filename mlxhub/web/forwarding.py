@@ -16,7 +16,7 @@ from mlxhub.clients.headers import headers_for_client, headers_for_worker
 from mlxhub.clients.remote_error import remote_error
 from mlxhub.errors import MlxhubError, WorkerSilent
 from mlxhub.protocol.errors import RemoteError
-from mlxhub.protocol.model_routes import COUNT_TOKENS, FORMS
+from mlxhub.protocol.model_routes import FORMS, STREAMED
 from mlxhub.refusals import InvalidRequest
 from mlxhub.web.bodies import whole_body
 from mlxhub.web.client_stream import EVENT_END, ClientStream, body_message
@@ -86,7 +86,7 @@ class Forwarder:
         """Raises MlxhubError only before the first byte went to the client."""
         stream = ClientStream(scope, send, self._keepalive_seconds)
         headers = headers_for_worker(scope["headers"], request_id(scope).encode("ascii"))
-        if routed.stream is True and scope["path"] != COUNT_TOKENS:
+        if routed.stream is True and scope["path"] in STREAMED:
             stream.fill_silence()
         try:
             async with self._leases.lease(routed.model, scope["path"], body) as lease:
@@ -154,7 +154,7 @@ async def _routed(scope: Scope, body: bytes) -> _Routed:
         form = await read_form(Headers(scope=scope), body)
         if (model := form.first("model")) is None:
             raise InvalidRequest("model: name the model in a field of the form.", "model")
-        return _Routed(model, form.first("stream") == "true")
+        return _Routed(model, form.says("stream"))
     return _routed_json(body)
 
 

@@ -48,6 +48,8 @@ def build_app(service: ModelService, generation: str, child: "ChildServer | None
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with service.running():
             yield
+            if child is not None:
+                child.give_up()
         await asyncio.to_thread(images_kept.close)
 
     app = Starlette(

@@ -12,7 +12,7 @@ from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.parts import Answered, AnswerWriter, Ending, FunctionCall, Part, Usage
 from mlxhub.worker.engines.engine import ChatPrompt, Finished, GenerationRequest, Piece
 from mlxhub.worker.generation import Generation
-from mlxhub.worker.linked_pictures import check_pictures, with_pictures
+from mlxhub.worker.linked_pictures import check_pictures
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.output.answer import RowReader
 from mlxhub.worker.routes.renamed import renamed
@@ -119,8 +119,7 @@ def _as_one(run: Sequence[Part]) -> Iterator[Part]:
 @asynccontextmanager
 async def _generation(service: ModelService, wanted: ChatWanted) -> AsyncIterator[Generation]:
     with renamed(wanted.names):
-        request = await with_pictures(wanted.request)
-        async with service.generate([request], wanted.answers) as generation:
+        async with service.generate([wanted.request], wanted.answers) as generation:
             yield generation
 
 

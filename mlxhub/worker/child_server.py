@@ -1,7 +1,7 @@
 """A command of hub.yaml as a server: its process, its port, and the requests that are handed on to it."""
 
-import json
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from loguru import logger
 
 from mlxhub.clients.child import ask_child, free_port, is_healthy
@@ -19,11 +20,15 @@ from mlxhub.core.lifecycle import TURN_SECONDS
 from mlxhub.errors import MlxhubError, WorkerSilent
 from mlxhub.files.tethered import TetheredProgram
 from mlxhub.protocol.model_routes import FORMS
+from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.engines.proxied_requests import ProxiedRequest
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.model_service import ModelService
 
 _LOOK_SECONDS = 0.1
+# Before the watchdog takes the load for one that hangs.
+_READY_SECONDS = TURN_SECONDS - 60
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class ChildServer:
@@ -37,6 +42,7 @@ class ChildServer:
         self._program: TetheredProgram | None = None
         self._is_ready = False
         self._exit_code: int | None = None
+        self._given_up = threading.Event()
         self.port = 0
 
     def start(self) -> Self:
@@ -52,15 +58,20 @@ class ChildServer:
         return 0 if self._program is None else self._program.memory_bytes
 
     def until_ready(self) -> str | None:
-        deadline = time.monotonic() + TURN_SECONDS
+        deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             if self._exit_code is not None:
                 return f"it ended before it answered ({_how(self._exit_code)}). The log says more."
             if is_healthy(self.port, self._health_path):
                 self._is_ready = True
                 return None
-            time.sleep(_LOOK_SECONDS)
-        return f"{self._health_path} did not answer 200 within {TURN_SECONDS:g} s."
+            if self._given_up.wait(_LOOK_SECONDS):
+                return "the worker ended before it answered."
+        return f"{self._health_path} did not answer 200 within {_READY_SECONDS:g} s."
+
+    def give_up(self) -> None:
+        """Nobody waits for it to be ready any longer, now or later. From any thread."""
+        self._given_up.set()
 
     def end(self) -> bool:
         program, self._program = self._program, None
@@ -106,8 +117,17 @@ class ChildLeases:
         """To be entered. Raises UnknownModel."""
         self._service.check_model(model_id)
         if self._upstream_model is not None and path not in FORMS:
-            body = json.dumps(json.loads(body) | {"model": self._upstream_model}).encode()
+            body = _renamed(body, self._upstream_model)
         return ChildLease(self._service, self._child, ProxiedRequest(path, body))
+
+
+def _renamed(body: bytes, model: str) -> bytes:
+    """All but the model's name stays as it was written. Raises InvalidRequest."""
+    try:
+        fields = _FIELDS.decode(body)
+    except msgspec.MsgspecError:
+        raise InvalidRequest("The body is not a valid JSON object.") from None
+    return msgspec.json.encode({**fields, "model": model})
 
 
 class ChildLease:
@@ -133,12 +153,16 @@ class ChildLease:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._break_off()
-        await self._held.__aexit__(kind, error, traceback)
+        # An answer that we broke off has failed, though who passed it on could only end it.
+        ending = error or self.ended_by
+        await self._held.__aexit__(kind or type(ending) if ending else None, ending, traceback)
 
     async def ask(self, method: str, target: bytes, headers: Headers, _body: bytes) -> Connection:
         """What is sent is the body that the lease is for. Raises WorkerSilent, or what ended the request."""
         try:
             self._connection = await ask_child(self._child.port, method, target, headers, self._request.body)
+            if self.ended_by is not None:
+                self._break_off()
             await self._connection.head()
         except ConnectionLost:
             silent = WorkerSilent(self.name, "its command ended the connection before an answer came.")

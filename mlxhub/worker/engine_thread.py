@@ -190,17 +190,18 @@ class EngineThread:
     def _towards_load(self, step: Callable[[], T]) -> T:
         self._loading = True
         try:
-            return step()
-        except LoadFailed as failed:
-            reason = failed.reason
-        except Exception as error:  # noqa: BLE001 - whatever a loader raises
-            logger.exception("Loading failed")
-            # Its text may tell paths, and clients are told this.
-            reason = f"the loader broke ({type(error).__name__}). The log says more."
+            try:
+                return step()
+            except LoadFailed as failed:
+                reason = failed.reason
+            except Exception as error:  # noqa: BLE001 - whatever a loader raises
+                logger.exception("Loading failed")
+                # Its text may tell paths, and clients are told this.
+                reason = f"the loader broke ({type(error).__name__}). The log says more."
+            # An error holds on to the weights by its traceback. It is gone here, and they can go too.
+            self._engine.unload()
         finally:
             self._loading = False
-        # An error holds on to the weights by its traceback. It is gone here, and they can go too.
-        self._engine.unload()
         raise LoadFailed(self._name, reason)
 
     def _stop(self) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,7 @@ MOST_BYTES = 500_000_000
 
 
 class ImageStore:
-    """What was there before it, an earlier process has left. Blocks: not on the event loop."""
+    """What was there before it, an earlier process has left. Blocks; from any thread but the event loop's."""
 
     def __init__(self, directory: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
         """`directory` is its own; None: one that goes with it."""
@@ -24,28 +25,31 @@ class ImageStore:
         self._clock = clock
         self._kept: dict[str, tuple[float, int]] = {}
         self._is_ready = False
+        self._lock = threading.Lock()
 
     def keep(self, png: bytes) -> str:
         """Its id, that nobody can guess. Raises OSError."""
-        directory = self._ready()
         image_id = uuid.uuid4().hex
-        (directory / f"{image_id}.png").write_bytes(png)
-        self._kept[image_id] = (self._clock(), len(png))
-        self._forget()
+        with self._lock:
+            (self._ready() / f"{image_id}.png").write_bytes(png)
+            self._kept[image_id] = (self._clock(), len(png))
+            self._forget()
         return image_id
 
     def find(self, image_id: str) -> bytes | None:
-        self._forget()
-        if image_id not in self._kept or self._directory is None:
-            return None
-        with suppress(OSError):
-            return (self._directory / f"{image_id}.png").read_bytes()
+        with self._lock:
+            self._forget()
+            if image_id not in self._kept or self._directory is None:
+                return None
+            with suppress(OSError):
+                return (self._directory / f"{image_id}.png").read_bytes()
         return None
 
     def close(self) -> None:
-        self._kept.clear()
-        if self._is_ready and self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+        with self._lock:
+            self._kept.clear()
+            if self._is_ready and self._directory is not None:
+                shutil.rmtree(self._directory, ignore_errors=True)
 
     def _ready(self) -> Path:
         if self._directory is None:

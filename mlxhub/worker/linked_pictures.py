@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlxhub.core.config import WorkerSettings
 from mlxhub.refusals import InvalidRequest, OutboundFailed
-from mlxhub.worker.engines.engine import ChatPrompt, GenerationRequest
+from mlxhub.worker.engines.engine import Asked, ChatPrompt, GenerationRequest
 
 if TYPE_CHECKING:
     from mlxhub.clients.outbound import Outbound
@@ -31,19 +31,36 @@ def check_pictures(urls: Sequence[str], settings: WorkerSettings) -> tuple[str, 
     return tuple(urls)
 
 
-async def with_pictures(request: GenerationRequest) -> GenerationRequest:
-    """With what lies at the addresses it names, once `check_pictures` let them pass.
+def linking_prompt(request: Asked) -> ChatPrompt | None:
+    """Its prompt, if that names pictures by address."""
+    if not isinstance(request, GenerationRequest) or not isinstance(request.prompt, ChatPrompt):
+        return None
+    return request.prompt if any(map(_is_address, request.prompt.pictures)) else None
 
-    Raises OutboundRefused and OutboundFailed.
-    """
-    prompt = request.prompt
-    if not isinstance(prompt, ChatPrompt) or not any(_is_address(each) for each in prompt.pictures):
-        return request
-    from mlxhub.clients.outbound import Outbound, OutboundRules  # noqa: PLC0415 - its client takes 8 MB
 
-    outbound = Outbound(OutboundRules())
-    pictures = await asyncio.gather(*(_fetched(outbound, each) for each in prompt.pictures))
-    return replace(request, prompt=replace(prompt, pictures=tuple(pictures)))
+class LinkedPictures:
+    """All that one worker fetches, within its limits together."""
+
+    def __init__(self) -> None:
+        self._outbound: Outbound | None = None
+
+    async def fetched(self, request: GenerationRequest, prompt: ChatPrompt) -> GenerationRequest:
+        """With what lies at the addresses of its prompt, once `check_pictures` let them pass.
+
+        Raises OutboundRefused and OutboundFailed.
+        """
+        outbound = self._outbound
+        if outbound is None:
+            outbound = self._outbound = await asyncio.to_thread(_make_outbound)
+        pictures = await asyncio.gather(*(_fetched(outbound, each) for each in prompt.pictures))
+        return replace(request, prompt=replace(prompt, pictures=tuple(pictures)))
+
+
+def _make_outbound() -> "Outbound":
+    """Its client takes 8 MB, and time to read certificates."""
+    from mlxhub.clients.outbound import Outbound, OutboundRules  # noqa: PLC0415 - few models fetch
+
+    return Outbound(OutboundRules())
 
 
 async def _fetched(outbound: "Outbound", picture: str | bytes) -> str | bytes:

@@ -45,8 +45,9 @@ class ModelService:
         stop_process: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
         files: RunFiles | None = None,
+        beside: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`files`: what tells of this process when it is gone."""
+        """`files`: what tells of this process when it is gone. `beside`: bytes that its children take."""
         self.settings = settings
         self.draining = False
         self.broken: str | None = None
@@ -57,6 +58,7 @@ class ModelService:
         self.thread = EngineThread(engine, settings.name, self._hand_over, self.on_death)
         self.watchdog = Watchdog(self.thread, clock)
         self._quarantine = Quarantine(files)
+        self._beside = beside
         self.footprint = Footprint(self._memory_reader(), self._note_memory, clock)
         self._preparation = Preparation(self.thread)
         self._in_flight = InFlight(self.thread.cancel)
@@ -307,7 +309,7 @@ class ModelService:
     def _memory_reader(self) -> Callable[[], int]:
         """On a GPU of its own MLX has memory that the system does not count for this process."""
         footprint = footprint_reader()
-        return lambda: max(footprint(), self.thread.measured.active_bytes)
+        return lambda: max(footprint(), self.thread.measured.active_bytes) + self._beside()
 
     def _note_memory(self, footprint_bytes: int) -> None:
         self._quarantine.note_memory(footprint_bytes, self.residency.admission.reserved_bytes)

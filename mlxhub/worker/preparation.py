@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mlxhub.worker.engine_thread import EngineThread
-from mlxhub.worker.engines.engine import Asked, Prepared, PreparedRequest
+from mlxhub.worker.engines.engine import Asked, GenerationRequest, Prepared, PreparedRequest
 from mlxhub.worker.generation import Generation
+from mlxhub.worker.linked_pictures import LinkedPictures, linking_prompt
 
 Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 
 class Preparation:
@@ -17,6 +19,7 @@ class Preparation:
 
     def __init__(self, thread: EngineThread) -> None:
         self._thread = thread
+        self._linked = LinkedPictures()
         self._preparing = ThreadPoolExecutor(1, "prepare")
         self._compiling = ThreadPoolExecutor(1, "compile")
 
@@ -31,6 +34,10 @@ class Preparation:
 
     async def tokenize(self, generation: Generation, request: Asked) -> Prepared:
         """As `prepare`, but for the grammar, which it may lack."""
+        if (prompt := linking_prompt(request)) is not None:
+            assert isinstance(request, GenerationRequest)
+            fetching = asyncio.ensure_future(self._linked.fetched(request, prompt))
+            request = await _result(generation, fetching)
         return await _run(generation, self._preparing, self._thread.prepare, request)
 
     def close(self) -> None:
@@ -45,6 +52,11 @@ async def _run(
     given: Given,
 ) -> Prepared:
     running = asyncio.get_running_loop().run_in_executor(executor, function, given)
+    return await _result(generation, running)
+
+
+async def _result(generation: Generation, running: "asyncio.Future[Result]") -> Result:
+    """Raises what it raises, or what ends the generation before."""
     try:
         await generation.until(running)
     finally:

@@ -43,7 +43,13 @@ def serve_model(settings: WorkerSettings, generation: str, files: RunFiles | Non
         settings,
         lambda reason: service.on_death(reason),  # noqa: PLW0108 - there is no service yet
     )
-    service = ModelService(settings, choose_engine(settings, child), stop_process=stop.set, files=files)
+    service = ModelService(
+        settings,
+        choose_engine(settings, child),
+        stop_process=stop.set,
+        files=files,
+        beside=lambda: 0 if child is None else child.memory_bytes,
+    )
     try:
         check_libraries(service.model_type)
     except IntakeRefused as refused:

@@ -28,6 +28,7 @@ def test_the_page_says_that_nothing_may_frame_load_or_reach_it(hub: LiveHub) -> 
         "script-src 'self'",
         "style-src 'self'",
         "img-src 'self' data:",
+        "media-src data:",
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",

@@ -1,7 +1,7 @@
 """A server that somebody else might have written, for tests: python foreign_server.py PORT [WAY]
 
 WAY: `stubborn` ignores SIGTERM, `late` is healthy a second after its start, `dies` ends at the first chat,
-`broken` ends before it answers anything, `silent` takes chats and answers none.
+`broken` ends before it answers anything, `never` is never healthy, `silent` takes chats and answers none.
 """
 
 import json
@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WAY = sys.argv[2] if len(sys.argv) > 2 else ""
 STARTED = time.monotonic()
+sys.set_int_max_str_digits(0)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -20,7 +21,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         is_late = WAY == "late" and time.monotonic() - STARTED < 1
-        self._say(503 if is_late else 200, b"{}")
+        self._say(503 if is_late or WAY == "never" else 200, b"{}")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))

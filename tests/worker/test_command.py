@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def test_load_starts_it_and_unload_ends_it(worker: Worker) -> None:
     assert worker.post("/load").status_code == 200
     started = children(worker)
     assert any(FOREIGN in process.cmdline() for process in started)
-    assert worker.status().memory.mlx_active_bytes > 5_000_000
+    own = psutil.Process(worker.process.pid).memory_info().rss
+    eventually(lambda: worker.status().memory.footprint_bytes > own + 5_000_000)
     assert worker.post("/unload").status_code == 200
     assert children(worker) == []
     assert not any(process.is_running() for process in started)
@@ -149,6 +151,41 @@ def test_who_ignores_sigterm_is_killed() -> None:
         assert worker.post("/unload").status_code == 200
         assert time.monotonic() - began > 4
         assert not any(process.is_running() for process in started)
+
+
+def test_a_server_behind_a_launcher_ends_with_its_unload() -> None:
+    """A shell that waits for it ends at SIGTERM and does not hand that on."""
+    command = ["sh", "-c", f"{sys.executable} {FOREIGN} {{port}}; true"]
+    with running_worker(command=command) as worker:
+        worker.post("/load")
+        started = children(worker)
+        assert len(started) > 2
+        assert worker.post("/unload").status_code == 200
+        assert not any(map(_is_alive, started))
+
+
+def test_a_worker_ends_while_its_command_is_not_ready() -> None:
+    with foreign("never") as worker:
+        with ThreadPoolExecutor() as threads:
+            threads.submit(worker.post, "/load")
+            eventually(lambda: len(children(worker)) == 2)
+            started = children(worker)
+            worker.process.terminate()
+            assert worker.process.wait(40) == 0
+        eventually(lambda: not any(map(_is_alive, started)), 5)
+        assert worker.process.stderr is not None
+        assert "did not stop in time" not in worker.process.stderr.read()
+
+
+def test_numbers_that_python_does_not_read_are_handed_on() -> None:
+    with foreign(upstream_model="theirs") as worker:
+        digits = "1" * 5_000
+        body = f'{{"model": "m", "messages": [], "n": {digits}}}'
+        answer = worker.http.post(
+            "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
+        )
+    assert digits in answer.text
+    assert '"model": "theirs"' in answer.text
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

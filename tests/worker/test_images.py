@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -170,6 +171,18 @@ def test_pictures_are_kept_for_an_hour_and_within_bounds(tmp_path: Any) -> None:
     assert len(list((tmp_path / "images").iterdir())) == 200
     store.close()
     assert not (tmp_path / "images").exists()
+
+
+def test_pictures_expire_under_the_eyes_of_many(tmp_path: Any) -> None:
+    now = 0.0
+    store = ImageStore(tmp_path / "images", clock=lambda: now)
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(30):
+            kept = list(threads.map(store.keep, [b"x"] * 8))
+            assert [store.find(each) for each in kept] == [b"x"] * 8
+            now += SECONDS + 1
+            assert list(threads.map(store.find, kept)) == [None] * 8
+    assert not list((tmp_path / "images").iterdir())
 
 
 def test_an_id_leads_to_no_other_file(tmp_path: Any) -> None:

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +30,9 @@ class HearingRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedSound:
-    """`samples`: one channel at the rate that the model hears, from -1 to 1."""
+    """One that can be decoded, and takes so many seconds."""
 
     request: HearingRequest
-    samples: NDArray[np.float32]
     seconds: float
 
     @property

@@ -14,9 +14,6 @@ from mlxhub.worker.engines.proxied_requests import ProxiedRequest
 class ServerProgram(Protocol):
     """A program that serves, on a port of its own."""
 
-    @property
-    def memory_bytes(self) -> int: ...
-
     def until_ready(self) -> str | None:
         """None once it answers; else why it never will. Blocks, with a limit."""
 
@@ -88,5 +85,4 @@ class CommandEngine:
 
     @property
     def measured(self) -> EngineLoad:
-        memory = 0 if self._program is None else self._program.memory_bytes
-        return EngineLoad(len(self._places), self._places.peak, active_bytes=memory)
+        return EngineLoad(len(self._places), self._places.peak)

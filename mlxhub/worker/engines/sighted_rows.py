@@ -1,22 +1,25 @@
 """Rows whose prompts have pictures: these are read here, and what comes after them as any other text."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
+from loguru import logger
 from mlx_lm.models.cache import KVCache, can_trim_prompt_cache, trim_prompt_cache
 from mlx_vlm.generate.ar import _is_sequence_aligned_prompt_kwarg, _slice_sequence_aligned_prompt_kwarg
 from mlx_vlm.generate.common import _chunked_prefill_enabled
 from mlx_vlm.models.cache import KVCache as VisionKVCache
 from mlx_vlm.models.cache import make_prompt_cache
 
+from mlxhub.errors import MlxhubError
 from mlxhub.refusals import GenerationFailed
 from mlxhub.worker.engines.memory_limits import MemoryLimits
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.position_shift import PositionShift
 from mlxhub.worker.engines.read_prompts import Read, State
-from mlxhub.worker.engines.rows import Row, Rows, Step
+from mlxhub.worker.engines.rows import Row, Rows, SampledToken, Step
 from mlxhub.worker.engines.seen import Seen
 
 
@@ -95,7 +98,14 @@ class SightedRows:
         self._inside -= {sampled.handle for sampled in step.sampled if sampled.reason is not None}
         if self._reading:
             handle, reading = next(iter(self._reading.items()))
-            if (read := reading.read_on(self._language, chunk)) is not None:
+            try:
+                read = reading.read_on(self._language, chunk)
+            except Exception as error:  # noqa: BLE001 - a model's own code, for this prompt alone
+                del self._reading[handle]
+                return replace(
+                    step, sampled=(*step.sampled, SampledToken(handle, 0, None, fault=_fault(error)))
+                )
+            if read is not None:
                 del self._reading[handle]
                 self._inside.add(handle)
                 self._rows.insert(reading.row, read)
@@ -175,6 +185,13 @@ class _Reading:
         shift = PositionShift.after(len(tokens), _steps(self._embedded, self._seen.ends))
         self._embedded = None
         return Read(tokens, [*layers, shift])
+
+
+def _fault(error: Exception) -> MlxhubError:
+    if isinstance(error, MlxhubError):
+        return error
+    logger.opt(exception=error).error("A prompt with pictures broke")
+    return GenerationFailed("the model broke at this prompt with its pictures. The log says more.")
 
 
 class _Offset(Protocol):

@@ -80,14 +80,18 @@ class SpeechEngine:
                 raise InvalidRequest(
                     "This model hears, and does not speak. Use /v1/audio/transcriptions.", "model"
                 )
+            if request.voice is not None and not voice.knows(request.voice):
+                known = ", ".join(sorted(voice.voices)[:20])
+                raise InvalidRequest(f"voice: this model has none of that name. It has {known}.", "voice")
             return request
         if not isinstance(voice, Hearer):
             raise InvalidRequest("This model speaks, and does not hear. Use /v1/audio/speech.", "model")
         _check(request, voice)
-        from mlxhub.worker.media.sounds import decode_sound  # noqa: PLC0415 - who speaks decodes nothing
+        from mlxhub.worker.media.sounds import seconds_of  # noqa: PLC0415 - who speaks decodes nothing
 
-        sound = decode_sound(request.sound, HEARING_RATE, self._options.max_audio_seconds)
-        return PreparedSound(request, sound.samples, sound.seconds)
+        return PreparedSound(
+            request, seconds_of(request.sound, HEARING_RATE, self._options.max_audio_seconds)
+        )
 
     def compile(self, request: PreparedSound | SpeakingRequest) -> PreparedSound | SpeakingRequest:
         return request
@@ -120,7 +124,11 @@ class SpeechEngine:
         pause: Callable[[], None],
     ) -> None:
         """`prepare` saw to it that the voice is one for this."""
-        from mlxhub.worker.engines.voices import Hearer, Speaker  # noqa: PLC0415 - imported by the load
+        from mlxhub.worker.engines.voices import (  # noqa: PLC0415 - imported by the load
+            HEARING_RATE,
+            Hearer,
+            Speaker,
+        )
 
         if isinstance(request, SpeakingRequest):
             assert isinstance(self._voice, Speaker)
@@ -134,8 +142,12 @@ class SpeechEngine:
                 say(Heard(handle, tuple(segments)))
             pause()
 
+        from mlxhub.worker.media.sounds import decode_sound  # noqa: PLC0415 - likewise
+
         assert isinstance(self._voice, Hearer)
-        language = self._voice.hear(request.request, request.samples, tell)
+        # Only now: so many may wait, and half an hour of samples takes a hundred times its file.
+        sound = decode_sound(request.request.sound, HEARING_RATE, self._options.max_audio_seconds)
+        language = self._voice.hear(request.request, sound.samples, tell)
         if language is not None:
             say(HeardLanguage(handle, language))
 
@@ -147,5 +159,5 @@ def _check(request: HearingRequest, voice: Hearer) -> None:
         raise InvalidRequest(
             "language: not one that this model knows. Send its code, such as en, or leave it out.", "language"
         )
-    if languages is None and request.translate:
+    if request.translate and not voice.translates:
         raise InvalidRequest("This model does not translate. Use /v1/audio/transcriptions.", "model")

@@ -25,6 +25,7 @@ from mlxhub.worker.engines.device import has_slow_halves
 HEARING_RATE = 16_000
 # What a model without windows of its own is given at a time.
 _WINDOW_SECONDS = 30
+_KOKORO = "kokoro"
 # Names of OpenAI's voices mean the model's own.
 _OPENAI_VOICES = frozenset(
     "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()  # noqa: SIM905 - names
@@ -40,7 +41,9 @@ class Hearer:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._is_whisper = isinstance(model, Whisper)
-        self.languages = frozenset(LANGUAGES) if self._is_whisper and model.is_multilingual else None
+        self.translates = self._is_whisper and bool(model.is_multilingual)
+        whispers = frozenset(LANGUAGES) if self.translates else frozenset({"en"})
+        self.languages = whispers if self._is_whisper else None
 
     def hear(self, request: HearingRequest, samples: NDArray[np.float32], tell: Tell) -> str | None:
         """The language, as far as the model tells. `tell` is given each segment once."""
@@ -126,13 +129,22 @@ class _Paused:
 
 
 class Speaker:
-    def __init__(self, model: Any) -> None:
+    """`voices`: those that lie beside its weights; none: its own code knows which there are."""
+
+    def __init__(self, model: Any, family: str, voices: frozenset[str]) -> None:
         self._model = model
+        self._family = family
+        self.voices = voices
+
+    def knows(self, voice: str) -> bool:
+        return not self.voices or voice in self.voices or voice in _OPENAI_VOICES
 
     def speak(self, request: SpeakingRequest) -> Iterator[tuple[NDArray[np.float32], int]]:
         """Samples from -1 to 1, and how many are a second; as they come."""
         voice = None if request.voice in _OPENAI_VOICES else request.voice
-        said = {"voice": voice, "speed": request.speed, "lang_code": voice[0] if voice else None}
+        # Kokoro's voices begin with the letter of their language, and it does not look at them.
+        language = voice[0] if voice and self._family == _KOKORO else None
+        said = {"voice": voice, "speed": request.speed, "lang_code": language}
         for result in self._model.generate(request.text, **_known(self._model.generate, **said)):
             yield np.array(result.audio, dtype=np.float32).reshape(-1), int(result.sample_rate)
 
@@ -148,7 +160,8 @@ def load_voice(name: str, directory: Path) -> Hearer | Speaker:
     if can_speak(family):
         model = load_speaking(directory)
         _make_fast(model)
-        return Speaker(model)
+        voices = frozenset(file.stem for file in (directory / "voices").glob("*.safetensors"))
+        return Speaker(model, family.lower(), voices)
     raise LoadFailed(name, f'mlx-audio knows no model that hears or speaks of family "{family}".')
 
 

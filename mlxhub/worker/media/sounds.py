@@ -38,19 +38,14 @@ class Sound:
 
 def decode_sound(data: bytes, rate: int, most_seconds: float) -> Sound:
     """At `rate` samples a second. Raises InvalidRequest, with no word of the decoder's."""
-    demuxer = _demuxer_of(data)
-    if demuxer is None:
-        raise InvalidRequest(f"file: it is no {_FORMATS}.", "file")
-    try:
-        parts = list(_decoded(data, demuxer, rate, most_seconds))
-    except InvalidRequest:
-        raise
-    except Exception:  # noqa: BLE001 - decoders raise anything, and their words may tell addresses
-        raise InvalidRequest(f"file: it cannot be decoded. Send a whole {_FORMATS}.", "file") from None
-    if not parts:
-        raise InvalidRequest("file: there is no sound in it.", "file")
+    parts = list(_parts(data, rate, most_seconds))
     samples = np.concatenate(parts).astype(np.float32) / np.float32(32_768)
     return Sound(samples, len(samples) / rate)
+
+
+def seconds_of(data: bytes, rate: int, most_seconds: float) -> float:
+    """Of what `decode_sound` would give, which it raises too; decoded, and not kept."""
+    return sum(map(len, _parts(data, rate, most_seconds))) / rate
 
 
 def encode_sound(samples: NDArray[np.float32], rate: int, wanted: str) -> bytes:
@@ -94,6 +89,24 @@ def _demuxer_of(data: bytes) -> str | None:
         return "matroska"
     is_mpeg = len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0
     return "mp3" if is_mpeg or data[:3] == b"ID3" else None
+
+
+def _parts(data: bytes, rate: int, most_seconds: float) -> Iterator[NDArray[np.int16]]:
+    """One at least. Raises as `decode_sound`."""
+    demuxer = _demuxer_of(data)
+    if demuxer is None:
+        raise InvalidRequest(f"file: it is no {_FORMATS}.", "file")
+    is_empty = True
+    try:
+        for part in _decoded(data, demuxer, rate, most_seconds):
+            is_empty = False
+            yield part
+    except InvalidRequest:
+        raise
+    except Exception:  # noqa: BLE001 - decoders raise anything, and their words may tell addresses
+        raise InvalidRequest(f"file: it cannot be decoded. Send a whole {_FORMATS}.", "file") from None
+    if is_empty:
+        raise InvalidRequest("file: there is no sound in it.", "file")
 
 
 def _decoded(data: bytes, demuxer: str, rate: int, most_seconds: float) -> Iterator[NDArray[np.int16]]:

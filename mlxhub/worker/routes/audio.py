@@ -132,9 +132,9 @@ class AudioRoutes:
                     if isinstance(delta, Spoken):
                         parts.append(delta.samples)
                         rate = delta.rate
-        if not rate:
+        if not (samples := b"".join(parts)):
             raise InvalidRequest("input: the model found nothing in it to speak.", "input")
-        return b"".join(parts), rate
+        return samples, rate
 
 
 def _timed(number: int, segment: Segment) -> TimedText:

@@ -13,8 +13,6 @@ from mlxhub.protocol.parameters import ignored_header
 from mlxhub.web.request_id import request_id
 from mlxhub.web.streams import EventStream, run_unless_disconnected
 from mlxhub.worker.chat import chat_wanted, stream_answer, whole_answer
-from mlxhub.worker.engines.engine import GenerationRequest
-from mlxhub.worker.linked_pictures import with_pictures
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.routes.bodies import read_model
 from mlxhub.worker.routes.renamed import renamed
@@ -50,9 +48,6 @@ class MessagesRoutes:
         self._service.check_model(asked.model)
         with renamed(PARAMETERS):
             wanted = chat_wanted(chat_of_conversation(asked), self._service.settings, PARAMETERS)
-            counting = self._counted(wanted.request)
+            counting = self._service.count_tokens(wanted.request)
             tokens = await run_unless_disconnected(request.receive, counting)
         return Response(token_count(tokens), headers=ignored_header(asked), media_type="application/json")
-
-    async def _counted(self, request: GenerationRequest) -> int:
-        return await self._service.count_tokens(await with_pictures(request))
