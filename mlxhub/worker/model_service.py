@@ -286,6 +286,7 @@ class ModelService:
         self.counters.completion_tokens += generation.completion_tokens
         self.counters.cached_tokens += generation.cached_tokens
         self._in_flight.remove(generation)
+        self._preparation.forget(generation)
         self._last_used = self._clock()
         self._arm()
 

@@ -9,6 +9,7 @@ from mlxhub.worker.engine_thread import EngineThread
 from mlxhub.worker.engines.engine import Asked, GenerationRequest, Prepared, PreparedRequest
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.linked_pictures import LinkedPictures, linking_prompt
+from mlxhub.worker.picture_room import PictureRoom
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -20,6 +21,7 @@ class Preparation:
     def __init__(self, thread: EngineThread) -> None:
         self._thread = thread
         self._linked = LinkedPictures()
+        self._room = PictureRoom()
         self._preparing = ThreadPoolExecutor(1, "prepare")
         self._compiling = ThreadPoolExecutor(1, "compile")
 
@@ -34,11 +36,18 @@ class Preparation:
 
     async def tokenize(self, generation: Generation, request: Asked) -> Prepared:
         """As `prepare`, but for the grammar, which it may lack."""
+        await self._room.enter(generation, request)
         if (prompt := linking_prompt(request)) is not None:
             assert isinstance(request, GenerationRequest)
             fetching = asyncio.ensure_future(self._linked.fetched(request, prompt))
             request = await _result(generation, fetching)
-        return await _run(generation, self._preparing, self._thread.prepare, request)
+        prepared = await _run(generation, self._preparing, self._thread.prepare, request)
+        self._room.settle(generation, prepared)
+        return prepared
+
+    def forget(self, generation: Generation) -> None:
+        """It is over."""
+        self._room.leave(generation)
 
     def close(self) -> None:
         self._preparing.shutdown(wait=False, cancel_futures=True)

@@ -16,6 +16,10 @@ class Seen:
     ends: tuple[int, ...]
 
     @property
+    def held_bytes(self) -> int:
+        return sum(getattr(value, "nbytes", 0) for value in self.inputs.values())
+
+    @property
     def pictures_end(self) -> int:
         """After so many tokens there are no more."""
         return self.ends[-1]

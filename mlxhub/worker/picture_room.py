@@ -1,0 +1,51 @@
+"""How much prepared pictures may take together: a large one is sixty megabytes until it is answered."""
+
+import asyncio
+
+from mlxhub.worker.engines.engine import Asked, ChatPrompt, GenerationRequest, Prepared, PreparedRequest
+from mlxhub.worker.generation import Generation
+
+MOST_BYTES = 1_000_000_000
+# Of the largest that pictures.py hands on, as processors make it: three colours of two frames in float32.
+_LARGEST_BYTES = 1536 * 1536 * 3 * 2 * 4
+
+
+class PictureRoom:
+    """On the event loop only. Who does not fit waits; alone every request fits."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._held: dict[Generation, int] = {}
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def enter(self, generation: Generation, request: Asked) -> None:
+        """Before it is prepared, for as much as it may take. Raises what ends the generation before."""
+        if not (pictures := _pictures_of(request)):
+            return
+        while self._held and sum(self._held.values()) + pictures * _LARGEST_BYTES > self._most_bytes:
+            left = asyncio.get_running_loop().create_future()
+            self._waiting.append(left)
+            await generation.until(left)
+        self._held[generation] = pictures * _LARGEST_BYTES
+
+    def settle(self, generation: Generation, prepared: Prepared) -> None:
+        """It takes no more than this."""
+        if generation in self._held and isinstance(prepared, PreparedRequest) and prepared.seen is not None:
+            self._held[generation] = prepared.seen.held_bytes
+            self._wake()
+
+    def leave(self, generation: Generation) -> None:
+        if self._held.pop(generation, None) is not None:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+
+def _pictures_of(request: Asked) -> int:
+    if not isinstance(request, GenerationRequest) or not isinstance(request.prompt, ChatPrompt):
+        return 0
+    return len(request.prompt.pictures)
