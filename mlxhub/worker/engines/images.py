@@ -116,4 +116,7 @@ class ImageEngine:
         except ValueError as error:
             # Of what families do not take, only they know: sizes, steps, guidance.
             logger.info("A request does not fit this model: {}", error)
-            raise InvalidRequest(f"This model does not do that: {str(error)[:200]}.") from error
+            said = str(error)[:200]
+            # A path is no client's affair.
+            reason = "The log says more" if "/" in said else said
+            raise InvalidRequest(f"This model does not do that: {reason}.") from error
