@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--interleavings", type=int, default=100, help="of requests that share a model")
     # Those of tests/conformance: pytest must know them before it looks there.
     group = parser.getgroup("conformance", "the scenarios of tests/conformance")
-    group.addoption("--seeds", type=int, default=6, help="how many seeds of the stand-in they run against")
+    group.addoption("--seeds", type=int, default=4, help="how many seeds of the stand-in they run against")
     group.addoption("--first-seed", type=int, default=int(SEED), help="the first of them")
     group.addoption("--scenario", type=int, action="append", metavar="N", help="only this one; repeatable")
     group.addoption("--real-launchctl", action="store_true", help="run them against this Mac's own launchd")

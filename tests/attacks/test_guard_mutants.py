@@ -8,7 +8,7 @@ import pytest
 from tests.attacks.mutants import Mutation, chosen_of, read_mutations
 from tests.attacks.quick_mutants import QuickMutants, quick_mutants
 
-EVERY = 8
+EVERY = 12
 LISTED = read_mutations("guard") + (read_mutations("guard_as_root") if os.getuid() == 0 else [])
 # One of each file of tests.
 UNCHANGED = {mutation.test.partition("::")[0]: mutation for mutation in LISTED}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.attacks.mutants import Mutant, Mutation, chosen_of, read_mutations
 
-EVERY = 30
+EVERY = 45
 LISTED = [*read_mutations("models"), *read_mutations("outbound")]
 
 
