@@ -78,6 +78,7 @@ class Sight:
                     prompts=text,
                     image_token_index=next(iter(self._picture_tokens), None),
                 )
+                # Here: what is not yet evaluated belongs to this thread's stream (docs/decisions/0016).
                 mx.eval([value for value in inputs.values() if isinstance(value, mx.array)])
         except Exception as error:  # each model's processor raises what it likes
             raise InvalidRequest(
