@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaMode, JsonSchemaValue, models_json_sc
 
 from mlxhub.core.access import Body, Need, Route, RouteTable
 from mlxhub.protocol.errors import ErrorEnvelope
+from mlxhub.protocol.model_routes import STREAMED
 
 # A model, and whether it is sent to us or by us.
 _Used: TypeAlias = tuple[type[BaseModel], JsonSchemaMode]
@@ -40,17 +41,16 @@ class Operation:
     """What is said of a route beside what its table says.
 
     `answer` of 200 is a model, as JSON, or text of a media type. `accepted`: what 202 answers, where nobody
-    waits for that. `asks`: the body, where it is more than an object. `is_streamed`: where the request says
-    so, the answer comes as events. `also`: media types of texts that it may ask for. `unable`: what 503
-    answers, where that is no error. `error`: how its API writes errors, if not as all others do. `query` and
-    `path` are JSON Schemas by parameter; a parameter of the path of which nothing is said is any text.
+    waits for that. `asks`: the body, where it is more than an object. `also`: media types of texts that it
+    may ask for. `unable`: what 503 answers, where that is no error. `error`: how its API writes errors, if not
+    as all others do. `query` and `path` are JSON Schemas by parameter; a parameter of the path of which
+    nothing is said is any text.
     """
 
     summary: str
     answer: type[BaseModel] | str
     asks: type[BaseModel] | None = None
     accepted: type[BaseModel] | None = None
-    is_streamed: bool = False
     also: tuple[str, ...] = ()
     unable: type[BaseModel] | None = None
     error: type[BaseModel] | None = None
@@ -118,7 +118,7 @@ def _parameters(route: Route, operation: Operation) -> Iterator[dict[str, Any]]:
 
 def _responses(route: Route, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     refused = _as_json("The request is refused.", ErrorEnvelope, schemas)
-    said = {"200": _answer(operation, schemas)}
+    said = {"200": _answer(route, operation, schemas)}
     if operation.accepted is not None:
         said["202"] = _as_json("It has begun.", operation.accepted, schemas)
     if route.need is not Need.NOTHING:
@@ -136,11 +136,11 @@ def _responses(route: Route, operation: Operation, schemas: _Schemas) -> dict[st
     return said
 
 
-def _answer(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _answer(route: Route, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     if isinstance(operation.answer, str):
         return {"description": "Text.", "content": {operation.answer: {"schema": _TEXT}}}
     said = _as_json("Done.", operation.answer, schemas)
-    if operation.is_streamed:
+    if route.path in STREAMED:
         said["content"]["text/event-stream"] = {"schema": _EVENT}
     for media_type in operation.also:
         said["content"][media_type] = {"schema": _TEXT}

@@ -36,18 +36,13 @@ from mlxhub.protocol.openapi import Operation
 from mlxhub.protocol.rerank import RerankAnswer, RerankRequest
 
 MODEL_OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ("POST", CHAT): Operation("Chat.", ChatCompletion, asks=ChatRequest, is_streamed=True),
-    ("POST", COMPLETIONS): Operation(
-        "Continue texts.", TextCompletion, asks=CompletionRequest, is_streamed=True
-    ),
-    ("POST", RESPONSES): Operation(
-        "Chat, as items.", AnsweredResponse, asks=ResponsesRequest, is_streamed=True
-    ),
+    ("POST", CHAT): Operation("Chat.", ChatCompletion, asks=ChatRequest),
+    ("POST", COMPLETIONS): Operation("Continue texts.", TextCompletion, asks=CompletionRequest),
+    ("POST", RESPONSES): Operation("Chat, as items.", AnsweredResponse, asks=ResponsesRequest),
     ("POST", MESSAGES): Operation(
         "Chat, as Anthropic's clients do.",
         AnsweredMessage,
         asks=MessagesRequest,
-        is_streamed=True,
         error=AnthropicError,
     ),
     ("POST", COUNT_TOKENS): Operation(
@@ -58,14 +53,13 @@ MODEL_OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "What is said in a recording.",
         AnyTranscription,
         asks=TranscriptionForm,
-        is_streamed=True,
         also=("text/plain", "text/vtt"),
     ),
     ("POST", TRANSLATIONS): Operation(
         "The same in English.", AnyTranscription, asks=TranslationForm, also=("text/plain", "text/vtt")
     ),
     ("POST", SPEECH): Operation("A text, spoken.", "audio/*", asks=SpeechRequest),
-    ("POST", GENERATIONS): Operation("Draw.", Images, asks=GenerationsRequest, is_streamed=True),
-    ("POST", EDITS): Operation("Change a picture.", Images, asks=EditsForm, is_streamed=True),
+    ("POST", GENERATIONS): Operation("Draw.", Images, asks=GenerationsRequest),
+    ("POST", EDITS): Operation("Change a picture.", Images, asks=EditsForm),
     ("POST", RERANK): Operation("Which documents answer best.", RerankAnswer, asks=RerankRequest),
 }
