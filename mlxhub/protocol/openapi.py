@@ -42,8 +42,8 @@ class Operation:
 
     `answer` of 200 is a model, as JSON, or text of a media type. `accepted`: what 202 answers, where nobody
     waits for that. `asks`: the body, where it is more than an object. `also`: media types of texts that it
-    may ask for. `unable`: what 503 answers, where that is no error. `error`: how its API writes errors, if not
-    as all others do. `query` and `path` are JSON Schemas by parameter; a parameter of the path of which
+    may ask for. `unable`: what 503 answers, where that is no error. `error`: how its API writes errors, if
+    not as all others do. `query` and `path` are JSON Schemas by parameter; a parameter of the path of which
     nothing is said is any text.
     """
 
