@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +61,30 @@ async def test_a_stream_is_kept_alive_while_its_model_is_loaded(
     said = await answered(hub, path)
     assert said.replace(keepalive, b"") == b"data: 1\n\n"
     assert said.startswith(2 * keepalive)
+
+
+async def test_a_form_asks_for_a_stream_in_the_words_that_a_worker_takes(hub: RunningHub) -> None:
+    hub.workers["alpha"].script = stream
+    form: dict[str, Any] = {"data": {"model": "alpha", "stream": "True"}, "files": {"file": b"sound"}}
+    async with (
+        asyncio.timeout(WAIT_SECONDS),
+        hub.client.stream("POST", "/v1/audio/transcriptions", **form) as response,
+    ):
+        said = await anext(response.aiter_raw())
+        hub.workers["alpha"].may_load.set()
+    assert said == COMMENT
+
+
+async def test_where_there_are_no_streams_the_answer_comes_as_it_is(hub: RunningHub) -> None:
+    async def speak(_: Received, answer: Answer) -> None:
+        await answer.whole(b"sound")
+
+    hub.workers["alpha"].script = speak
+    body = {"model": "alpha", "input": "hello", "stream": True}
+    asking = asyncio.create_task(hub.client.post("/v1/audio/speech", json=body))
+    await asyncio.sleep(0.2)
+    hub.workers["alpha"].may_load.set()
+    assert (await asking).content == b"sound"
 
 
 async def test_what_a_worker_then_refuses_is_an_event(hub: RunningHub) -> None:
