@@ -3,7 +3,7 @@
 import asyncio
 import http.client
 import socket
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from mlxhub.clients.connection import Connection, ConnectionLost
 from mlxhub.clients.headers import Headers, request_head
@@ -30,10 +30,9 @@ async def ask_child(port: int, method: str, target: bytes, headers: Headers, bod
 def is_healthy(port: int, path: str) -> bool:
     """Whether it answers there with 200. Blocks for HEALTH_SECONDS at most."""
     connection = http.client.HTTPConnection(HOST, port, timeout=HEALTH_SECONDS)
-    with suppress(OSError, http.client.HTTPException):
+    with closing(connection), suppress(OSError, http.client.HTTPException):
         connection.request("GET", path)
         return connection.getresponse().status == 200
-    connection.close()
     return False
 
 

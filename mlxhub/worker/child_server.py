@@ -4,7 +4,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,8 @@ from mlxhub.worker.generation import Generation
 from mlxhub.worker.model_service import ModelService
 
 _LOOK_SECONDS = 0.1
+# A command may name a whole disk.
+_MOST_FILES = 2_000
 # Before the watchdog takes the load for one that hangs.
 _READY_SECONDS = TURN_SECONDS - 60
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -85,7 +88,7 @@ class ChildServer:
 
 
 def named_bytes(command: Sequence[str]) -> int:
-    """Of the files and directories that a command names: most of them are weights."""
+    """Of the files and directories that a command names, so far as they have no more than models do."""
     return sum(_size_of(Path(part)) for part in command[1:] if part.startswith(("/", "~")))
 
 
@@ -97,8 +100,14 @@ def _how(exit_code: int) -> str:
 def _size_of(place: Path) -> int:
     place = place.expanduser()
     below = (Path(root, name) for root, _, names in os.walk(place) for name in names)
-    files = [place] if place.is_file() else below
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = [place] if place.is_file() else islice(below, _MOST_FILES)
+    return sum(map(_length_of, files))
+
+
+def _length_of(file: Path) -> int:
+    with suppress(OSError):
+        return file.stat().st_size
+    return 0
 
 
 class ChildLeases:
