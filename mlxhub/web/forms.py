@@ -1,5 +1,6 @@
 """Bodies that are forms, with files in them: in memory, within the limit that the body has passed already."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mlxhub.refusals import InvalidRequest
 
+_SMALL_BYTES = 50_000
 _MOST_FILES = 16
 _MOST_FIELDS = 64
 _LONGEST_FIELD = 1_000_000
@@ -40,7 +42,14 @@ class _InMemory(MultiPartParser):
 
 
 async def read_form(headers: Headers, body: bytes) -> Form:
-    """Raises InvalidRequest."""
+    """Raises InvalidRequest. Large ones are read beside the event loop, which they would hold a second."""
+    if len(body) <= _SMALL_BYTES:
+        return await _read(headers, body)
+    # The parser is written for a loop, but waits for nothing.
+    return await asyncio.to_thread(lambda: asyncio.run(_read(headers, body)))
+
+
+async def _read(headers: Headers, body: bytes) -> Form:
     parser = _InMemory(
         headers, _once(body), max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_FIELD
     )

@@ -47,6 +47,22 @@ def test_a_form_has_so_many_files_and_fields_and_no_more() -> None:
         read({"prompt": "x" * 1_000_001})
 
 
+def test_while_a_large_form_is_read_the_loop_goes_on() -> None:
+    sent = httpx.Request("POST", "http://x", files=[("file", ("a", b"\r\n" * 5_000_000))])
+
+    async def count() -> int:
+        headers = Headers({"content-type": sent.headers["content-type"]})
+        reading = asyncio.ensure_future(read_form(headers, sent.read()))
+        turns = 0
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert len((await reading).files["file"][0]) == 10_000_000
+        return turns
+
+    assert asyncio.run(count()) > 10
+
+
 def test_a_large_file_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_file(*_: object, **__: object) -> None:
         raise AssertionError("it went to disk")
