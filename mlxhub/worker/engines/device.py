@@ -7,9 +7,13 @@ import sys
 import mlx.core as mx
 
 
+def is_cpu() -> bool:
+    return bool(mx.default_device().type == mx.cpu)
+
+
 def has_slow_halves() -> bool:
     """MLX's CPU backend emulates half precision: float32 decodes 10 to 35 % faster, at twice the memory."""
-    return bool(mx.default_device().type == mx.cpu)
+    return is_cpu()
 
 
 def release_memory() -> None:

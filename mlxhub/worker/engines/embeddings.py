@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingEngineOptions:
-    """`batch_tokens`: what goes through the model together, with padding.
+    """`batch_tokens`: what goes through the model together at most, with padding.
 
     `context_length` None: what the model can hold.
     """
@@ -68,6 +68,7 @@ class EmbeddingEngine:
             from mlxhub.worker.engines.encoders import load_encoder  # noqa: PLC0415 - only who loads pays for it
 
         self._encoder = encoder = load_encoder(source.name, directory, self._options.context_length)
+        self._batches = TextBatches(min(self._options.batch_tokens, encoder.best_tokens))
         return LoadedModel(encoder.context_length, self._options.max_concurrency)
 
     def unload(self) -> None:

@@ -1,0 +1,65 @@
+"""GELU by multiplication and division alone: on a CPU, MLX's takes longer than the matrices around it.
+
+There its erf is one number at a time, 22 ns for each; this takes 2.
+"""
+
+from functools import partial
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_map
+
+# (Phi(x) - 1/2) / x, Phi being the normal distribution, as a quotient of polynomials in x², lowest power
+# first: least squares on Chebyshev nodes, reweighted until all its peaks are alike (Lawson), 3e-9 each.
+# From `_END` on, 1 - Phi is 1e-7.
+_END = 5.2
+_ABOVE = (
+    0.3989422610308368,
+    0.03254456257345692,
+    0.004608645914094479,
+    0.0001568616984959843,
+    6.4078929488844366e-06,
+    2.473114578415949e-08,
+)
+_BELOW = (
+    1.0,
+    0.24824346264763342,
+    0.02792669497186388,
+    0.0018172032146470919,
+    7.04961534975436e-05,
+    1.2588693267510478e-06,
+)
+
+
+class RationalGelu(nn.Module):  # type: ignore[misc,name-defined]
+    """x Phi(x). Wrong by 2.1e-7 of max(1, |x|) at most, in float32; MLX's is by 1.7e-7."""
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return _gelu(x)
+
+
+def replace_gelu(model: Any) -> None:
+    """Where it is a layer of the model's, and the exact one."""
+    leaves = tree_map(_replaced, model.leaf_modules(), is_leaf=nn.Module.is_module)
+    model.update_modules(leaves)
+
+
+def _replaced(layer: Any) -> Any:
+    return RationalGelu() if type(layer) is nn.GELU and layer._approx == "none" else layer
+
+
+@partial(mx.compile, shapeless=True)
+def _gelu(x: mx.array) -> mx.array:
+    wide = x.astype(mx.float32)
+    within = mx.clip(wide, -_END, _END)
+    square = within * within
+    phi = 0.5 + within * (_polynomial(_ABOVE, square) / _polynomial(_BELOW, square))
+    return (wide * phi).astype(x.dtype)
+
+
+def _polynomial(coefficients: tuple[float, ...], x: mx.array) -> mx.array:
+    *others, value = (mx.array(each) for each in coefficients)
+    for each in reversed(others):
+        value = value * x + each
+    return value
