@@ -12,7 +12,7 @@ from mlxhub.protocol.openai.chat import ChatRequest
 from mlxhub.protocol.parts import Answered, AnswerWriter, Ending, FunctionCall, Part, Usage
 from mlxhub.worker.engines.engine import ChatPrompt, Finished, GenerationRequest, Piece
 from mlxhub.worker.generation import Generation
-from mlxhub.worker.linked_pictures import check_pictures
+from mlxhub.worker.linked_media import check_media
 from mlxhub.worker.model_service import ModelService
 from mlxhub.worker.output.answer import RowReader
 from mlxhub.worker.routes.renamed import renamed
@@ -39,7 +39,7 @@ def chat_wanted(
         chat.template_messages(sees=sees),
         chat.template_tools(),
         {} if chat.thinking is None else {"enable_thinking": chat.thinking},
-        check_pictures(chat.pictures, settings) if sees else (),
+        check_media(chat.media, settings) if sees else (),
     )
     return ChatWanted(
         generation_request(chat, prompt, chat.answer_limit, settings),

@@ -6,23 +6,28 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from mlxhub.worker.engine_thread import EngineThread
+from mlxhub.worker.engines.content import media_of
 from mlxhub.worker.engines.engine import Asked, GenerationRequest, Prepared, PreparedRequest
 from mlxhub.worker.generation import Generation
-from mlxhub.worker.linked_pictures import LinkedPictures, linking_prompt
-from mlxhub.worker.picture_room import PictureRoom
+from mlxhub.worker.linked_media import LinkedMedia, linking_prompt
+from mlxhub.worker.media_room import MediaRoom
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
 class Preparation:
-    """Grammars have a thread of their own: one that takes seconds holds up no request without any."""
+    """Grammars have a thread of their own: one that takes seconds holds up no request without any.
+
+    So have videos, which take half a minute.
+    """
 
     def __init__(self, thread: EngineThread) -> None:
         self._thread = thread
-        self._linked = LinkedPictures()
-        self._room = PictureRoom()
+        self._linked = LinkedMedia()
+        self._room = MediaRoom()
         self._preparing = ThreadPoolExecutor(1, "prepare")
+        self._watching = ThreadPoolExecutor(1, "watch")
         self._compiling = ThreadPoolExecutor(1, "compile")
 
     async def prepare(self, generation: Generation, request: Asked) -> Prepared:
@@ -41,7 +46,8 @@ class Preparation:
             assert isinstance(request, GenerationRequest)
             fetching = asyncio.ensure_future(self._linked.fetched(request, prompt))
             request = await _result(generation, fetching)
-        prepared = await _run(generation, self._preparing, self._thread.prepare, request)
+        executor = self._watching if _has_video(request) else self._preparing
+        prepared = await _run(generation, executor, self._thread.prepare, request)
         self._room.settle(generation, prepared)
         return prepared
 
@@ -51,7 +57,12 @@ class Preparation:
 
     def close(self) -> None:
         self._preparing.shutdown(wait=False, cancel_futures=True)
+        self._watching.shutdown(wait=False, cancel_futures=True)
         self._compiling.shutdown(wait=False, cancel_futures=True)
+
+
+def _has_video(request: Asked) -> bool:
+    return any(medium.kind == "video" for medium in media_of(request))
 
 
 async def _run(

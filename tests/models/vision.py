@@ -137,8 +137,9 @@ def _write_tokenizer(directory: Path) -> dict[str, int]:
     text = "{{- part.text -}}"
     template = (demo / "chat_template.jinja").read_text()
     assert template.count(text) == 1
-    image = "{{- '<|vision_start|><|image_pad|><|vision_end|>' -}}"
-    template = template.replace(text, f"{text}{{%- elif part.type == 'image' -%}}{image}")
+    for kind in ("image", "video"):
+        mark = f"{{{{- '<|vision_start|><|{kind}_pad|><|vision_end|>' -}}}}"
+        template = template.replace(text, f"{text}{{%- elif part.type == '{kind}' -%}}{mark}")
     (directory / "chat_template.jinja").write_text(template)
     return special
 

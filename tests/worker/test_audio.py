@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from mlxhub.refusals import InvalidRequest
-from mlxhub.worker.media.sounds import decode_sound, encode_sound
+from mlxhub.worker.media.sounds import SentSound, decode_sound, encode_sound
 from tests.eventually import eventually
 from tests.models.speech import make_soprano
 from tests.models.whisper import make_whisper
@@ -195,7 +195,7 @@ def test_what_is_no_sound_is_refused_and_takes_no_memory(hearer: Worker, what: s
 
 def test_the_decoder_is_chosen_by_the_first_bytes() -> None:
     with pytest.raises(InvalidRequest, match="it is no wav, flac"):
-        decode_sound(HOSTILE["a playlist that names a file"], RATE, 100)
+        decode_sound(SentSound(HOSTILE["a playlist that names a file"], 100), RATE)
 
 
 def test_a_sound_is_decoded_up_to_its_limit() -> None:
@@ -203,16 +203,16 @@ def test_a_sound_is_decoded_up_to_its_limit() -> None:
     told = encode_sound(tone(2), RATE, "flac")
     # The number of samples: 36 bits, and 0 where nobody counted.
     untold = told[:21] + bytes([told[21] & 0xF0, 0, 0, 0, 0]) + told[26:]
-    assert decode_sound(untold, RATE, 2).seconds == 2
+    assert decode_sound(SentSound(untold, 2), RATE).seconds == 2
     with pytest.raises(InvalidRequest, match=r"longer than 1\.9 s"):
-        decode_sound(untold, RATE, 1.9)
+        decode_sound(SentSound(untold, 1.9), RATE)
 
 
 def test_a_sound_that_says_it_is_too_long_is_not_decoded() -> None:
     says_an_hour = _long_flac()
     says_an_hour = says_an_hour[: len(says_an_hour) // 2]
     with pytest.raises(InvalidRequest, match="longer than 3599 s"):
-        decode_sound(says_an_hour, RATE, 3_599)
+        decode_sound(SentSound(says_an_hour, 3_599), RATE)
 
 
 @pytest.mark.parametrize(
@@ -225,14 +225,14 @@ def test_a_sound_that_says_it_is_too_long_is_not_decoded() -> None:
     ids=["low", "high", "channels"],
 )
 def test_rates_and_channels_at_their_bounds(within: dict[str, int], beyond: dict[str, int]) -> None:
-    assert decode_sound(_header(**within, says=8_000), RATE, 100).seconds <= 1
+    assert decode_sound(SentSound(_header(**within, says=8_000), 100), RATE).seconds <= 1
     with pytest.raises(InvalidRequest, match=r"channels at .* Hz are not taken"):
-        decode_sound(_header(**beyond), RATE, 100)
+        decode_sound(SentSound(_header(**beyond), 100), RATE)
 
 
 def test_a_header_that_lies_of_4_gb_is_read_to_its_end() -> None:
     """The sound is what there is."""
-    sound = decode_sound(_header(says=0xFFFFFFF0), RATE, 100)
+    sound = decode_sound(SentSound(_header(says=0xFFFFFFF0), 100), RATE)
     assert sound.seconds < 1
 
 
@@ -258,7 +258,7 @@ def test_a_text_is_spoken_in_every_format(speaker: Worker) -> None:
         said = speaker.openai.audio.speech.create(
             model="m", input="Hello there.", voice="alloy", response_format=form
         )
-        sound = decode_sound(said.content, RATE, 100)
+        sound = decode_sound(SentSound(said.content, 100), RATE)
         assert 0.1 < sound.seconds < 20
         assert abs(sound.samples).max() > 0
     raw = speaker.openai.audio.speech.create(model="m", input="Hi.", voice="alloy", response_format="pcm")

@@ -14,6 +14,8 @@ from mlxhub.core.constraint import (
     ToolChoice,
     answer_constraint,
 )
+from mlxhub.core.medium import Medium
+from mlxhub.protocol.openai.content_parts import ContentPart, media_of
 from mlxhub.protocol.openai.sampling import Lenient, SamplingFields
 from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import tag, told_apart_by
@@ -22,21 +24,9 @@ from mlxhub.refusals import InvalidRequest
 MAX_MESSAGES = 4096
 MAX_PARTS = 4096
 MAX_TOOLS = 128
-MAX_PICTURES = 16
 MAX_NAME = 200
 MAX_TOP_LOGPROBS = 20
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-
-
-class ImageUrl(Lenient):
-    url: str = Field(min_length=1, description="A data: URI; http(s) where the model may fetch pictures.")
-    detail: Annotated[Any, Ignored(unless=("auto",))] = None
-
-
-class ContentPart(Lenient):
-    type: str = Field(json_schema_extra={"enum": ["text", "image_url"]})
-    text: str | None = None
-    image_url: ImageUrl | None = None
 
 
 class CalledFunction(Lenient):
@@ -180,23 +170,14 @@ class ChatRequest(SamplingFields):
         return None
 
     @property
-    def pictures(self) -> tuple[str, ...]:
-        """Their URLs, in the order of the messages. Raises InvalidRequest."""
-        urls = tuple(
-            part.image_url.url
-            for message in self.messages
-            if isinstance(message.content, list)
-            for part in message.content
-            if part.type == "image_url" and part.image_url is not None
+    def media(self) -> tuple[Medium, ...]:
+        """In the order of the messages. Raises InvalidRequest."""
+        return media_of(
+            part for message in self.messages if isinstance(message.content, list) for part in message.content
         )
-        if len(urls) > MAX_PICTURES:
-            raise InvalidRequest(
-                f"messages: {len(urls)} pictures. At most {MAX_PICTURES} are taken.", "messages"
-            )
-        return urls
 
     def template_messages(self, *, sees: bool = False) -> tuple[dict[str, Any], ...]:
-        """`sees`: the model takes pictures. Raises InvalidRequest."""
+        """`sees`: the model takes more than text. Raises InvalidRequest."""
         return tuple(
             _template_message(message, place, sees=sees) for place, message in enumerate(self.messages)
         )
@@ -258,8 +239,8 @@ def _content(
     if not isinstance(content, list):
         return content or ""
     for part in content:
-        if part.type != "text" and not (sees and part.type == "image_url" and part.image_url is not None):
-            reads = "text and pictures (image_url)" if sees else "text only"
+        if part.type != "text" and not (sees and part.medium is not None):
+            reads = "text, image_url, video_url and input_audio" if sees else "text only"
             raise InvalidRequest(
                 f'messages[{place}].content: this model reads {reads}, not "{part.type:.40}".',
                 f"messages[{place}].content",
@@ -267,8 +248,9 @@ def _content(
     if all(part.type == "text" for part in content):
         return "\n".join(part.text or "" for part in content)
     return [
-        {"type": "text", "text": part.text or ""} if part.type == "text" else {"type": "image"}
+        {"type": "text", "text": part.text or ""} if medium is None else {"type": medium.kind}
         for part in content
+        for medium in [part.medium]
     ]
 
 

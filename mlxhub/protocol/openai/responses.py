@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from mlxhub.protocol.openai.chat import MAX_MESSAGES, MAX_NAME, MAX_PARTS, MAX_TOOLS, MAX_TOP_LOGPROBS
+from mlxhub.protocol.openai.content_parts import InputAudio
 from mlxhub.protocol.openai.sampling import Lenient, StreamOptions
 from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import LISTED, LONE_TEXT, TEXT_OR_LIST, UNSUPPORTED, tag, told_apart_by
@@ -33,11 +34,19 @@ class InputImage(Lenient):
     file_id: Annotated[Any, Refused("files are not kept here. Send the picture as `image_url`.")] = None
 
 
+class InputSound(Lenient):
+    type: Literal["input_audio"]
+    input_audio: InputAudio
+
+
 _Part = Annotated[
     Annotated[InputText, Tag(tag("input_text"))]
     | Annotated[InputImage, Tag(tag("input_image"))]
+    | Annotated[InputSound, Tag(tag("input_audio"))]
     | Annotated[OutputText, Tag(tag("output_text"))],
-    told_apart_by("type", "only parts of type input_text, input_image and output_text are supported here"),
+    told_apart_by(
+        "type", "only parts of type input_text, input_image, input_audio and output_text are supported here"
+    ),
 ]
 _Parts = Annotated[list[_Part], Field(max_length=MAX_PARTS, fail_fast=True), Tag(LISTED)]
 _Text = Annotated[str, Tag(LONE_TEXT)]

@@ -12,6 +12,7 @@ from mlxhub.protocol.openai.responses import (
     FunctionTool,
     InputImage,
     InputItem,
+    InputSound,
     InputText,
     MessageItem,
     OutputText,
@@ -94,19 +95,24 @@ def _assistant(messages: list[dict[str, Any]], *unless: str) -> dict[str, Any]:
     return last
 
 
-def _content(content: str | Sequence[InputText | InputImage | OutputText]) -> str | list[dict[str, Any]]:
+def _content(
+    content: str | Sequence[InputText | InputImage | InputSound | OutputText],
+) -> str | list[dict[str, Any]]:
     """As of a chat's message."""
     if isinstance(content, str):
         return content
-    texts = [part.text for part in content if not isinstance(part, InputImage)]
-    if len(texts) == len(content):
-        return "\n".join(texts)
-    return [
-        {"type": "image_url", "image_url": {"url": part.image_url}}
-        if isinstance(part, InputImage)
-        else {"type": "text", "text": part.text}
-        for part in content
-    ]
+    texts = [part.text for part in content if isinstance(part, InputText | OutputText)]
+    return "\n".join(texts) if len(texts) == len(content) else [_part(part) for part in content]
+
+
+def _part(part: InputText | InputImage | InputSound | OutputText) -> dict[str, Any]:
+    match part:
+        case InputImage(image_url=url):
+            return {"type": "image_url", "image_url": {"url": url}}
+        case InputSound(input_audio=audio):
+            return {"type": "input_audio", "input_audio": audio.model_dump(exclude_none=True)}
+        case InputText(text=text) | OutputText(text=text):
+            return {"type": "text", "text": text}
 
 
 def _call(item: FunctionCallItem) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
+from mlxhub.core.medium import Medium
 from mlxhub.worker.engines.engine import (
     Asked,
     ChatPrompt,
@@ -23,8 +24,13 @@ def content_of(request: Asked) -> Iterator[str | bytes]:
     """In no order that means anything, and always in the same. Tokens are none."""
     if not isinstance(request, GenerationRequest):
         return request.content()
-    pictures = request.prompt.pictures if isinstance(request.prompt, ChatPrompt) else ()
-    return chain(texts_of(request.prompt), pictures)
+    return chain(texts_of(request.prompt), (medium.content for medium in media_of(request)))
+
+
+def media_of(request: Asked) -> tuple[Medium, ...]:
+    if not isinstance(request, GenerationRequest) or not isinstance(request.prompt, ChatPrompt):
+        return ()
+    return request.prompt.media
 
 
 def terms_of(request: Asked) -> object:

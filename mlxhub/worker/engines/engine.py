@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from mlxhub.core.constraint import Constraint
+from mlxhub.core.medium import Medium
 from mlxhub.core.memory import MemoryNeed
 from mlxhub.errors import MlxhubError
 from mlxhub.protocol.parts import SampledLogprob
@@ -36,14 +37,14 @@ JsonObject: TypeAlias = Mapping[str, Json]
 class ChatPrompt:
     """Messages as the model's chat template expects them: contents are text, tool arguments are objects.
 
-    Of one with `pictures` the content is parts, {"type": "text", "text": …} and {"type": "image"}: each of
-    the latter is the next of the pictures, a data URI or the bytes of a file.
+    Of one with `media` the content is parts, {"type": "text", "text": …} and {"type": "image"}, "video" or
+    "audio": each of the latter is the next of the media.
     """
 
     messages: tuple[JsonObject, ...]
     tools: tuple[JsonObject, ...] = ()
     template_options: JsonObject = field(default_factory=dict)
-    pictures: tuple[str | bytes, ...] = ()
+    media: tuple[Medium, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class PreparedRequest:
 
     `boundaries`: after so many tokens other prompts may part from this one; only for models whose memory of a
     prompt cannot be cut back to a beginning of it. `may_reason`: the answer may open a thinking span itself.
-    `grammar`: the constraint, once it is compiled. `seen`: the prompt has pictures; its tokens are the keys.
+    `grammar`: the constraint, once it is compiled. `seen`: the prompt has media; its tokens are the keys.
     """
 
     tokens: tuple[int, ...]

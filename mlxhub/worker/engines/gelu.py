@@ -41,12 +41,16 @@ class RationalGelu(nn.Module):  # type: ignore[misc,name-defined]
 
 def replace_gelu(model: Any) -> None:
     """Where it is a layer of the model's, and the exact one."""
-    leaves = tree_map(_replaced, model.leaf_modules(), is_leaf=nn.Module.is_module)
+    is_leaf = nn.Module.is_module  # type: ignore[attr-defined]
+    leaves = tree_map(_replaced, model.leaf_modules(), is_leaf=is_leaf)
     model.update_modules(leaves)
 
 
 def _replaced(layer: Any) -> Any:
-    return RationalGelu() if type(layer) is nn.GELU and layer._approx == "none" else layer
+    if type(layer) is not nn.GELU:  # type: ignore[attr-defined]
+        return layer
+    approximates = layer._approx != "none"  # noqa: SLF001 - it has no other name
+    return layer if approximates else RationalGelu()
 
 
 @partial(mx.compile, shapeless=True)

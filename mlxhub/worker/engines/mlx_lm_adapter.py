@@ -166,7 +166,7 @@ class TextModel:
         """Raises ContextOverflow, and InvalidRequest with what the chat template said."""
         if self._chats is None:
             raise InvalidRequest("This model has no chat template. Use /v1/completions.", "messages")
-        if prompt.pictures:
+        if prompt.media:
             assert self._sight is not None
             seen = self._sight.encode(self._chats, prompt, context_length)
             return EncodedChat(list(seen.keys), (), seen)

@@ -1,4 +1,7 @@
-"""Rows whose prompts have pictures: these are read here, and what comes after them as any other text."""
+"""Rows whose prompts have pictures: these are read here, and what comes after them as any other text.
+
+Pictures are videos and sounds too.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,8 +16,9 @@ from mlx_vlm.generate.common import _chunked_prefill_enabled
 from mlx_vlm.models.cache import KVCache as VisionKVCache
 from mlx_vlm.models.cache import make_prompt_cache
 
+from mlxhub.core.medium import MediumKind
 from mlxhub.errors import MlxhubError
-from mlxhub.refusals import GenerationFailed
+from mlxhub.refusals import GenerationFailed, InvalidRequest
 from mlxhub.worker.engines.memory_limits import MemoryLimits
 from mlxhub.worker.engines.model_rows import ModelRows
 from mlxhub.worker.engines.position_shift import PositionShift
@@ -87,7 +91,7 @@ class SightedRows:
 
     def insert(self, row: Row, known: Read | None = None) -> None:
         known_length = 0 if known is None else len(known.tokens)
-        if row.seen is None or known_length >= row.seen.pictures_end:
+        if row.seen is None or known_length >= row.seen.media_end:
             self._inside.add(row.handle)
             self._rows.insert(row, known)
         else:
@@ -159,11 +163,16 @@ class _Reading:
     def _see(self, language: SightedLanguage) -> None:
         inputs = dict(self._seen.inputs)
         tokens, mask = inputs.pop("input_ids"), inputs.pop("attention_mask", None)
+        # First: some models keep what they were last asked of.
+        plain = self._as_text(language, tokens)
         features = language.model.get_input_embeddings(
-            tokens, inputs.pop("pixel_values"), mask=mask, **inputs
+            tokens, inputs.pop("pixel_values", None), mask=mask, **inputs
         )
         told = {key: value for key, value in features.to_dict().items() if value is not None}
         mx.eval(list(told.values()))
+        for begin, (kind, text) in plain.items():
+            if mx.array_equal(told["inputs_embeds"][:, begin : begin + 1], text):
+                raise InvalidRequest(f"messages: this model left {kind} parts of the prompt out.", "messages")
         self._embedded = {**inputs, **told}
         if self._state is None:
             self._state = language.make_cache()
@@ -175,6 +184,17 @@ class _Reading:
             prefill_kwargs=self._embedded,
         )
 
+    def _as_text(self, language: SightedLanguage, tokens: mx.array) -> dict[int, tuple[MediumKind, mx.array]]:
+        """What models know where a video or sound begins if they look at none, which some do in silence."""
+        told: dict[int, tuple[MediumKind, mx.array]] = {}
+        for place in self._seen.places:
+            if place.kind != "image":
+                begin = place.begin
+                features = language.model.get_input_embeddings(tokens[:, begin : begin + 1], None)
+                told[begin] = place.kind, features.to_dict()["inputs_embeds"]
+        mx.eval([text for _, text in told.values()])
+        return told
+
     def _ended(self, layers: State) -> Read:
         assert self._embedded is not None
         surplus = self._done - (len(self.row.tokens) - 1)
@@ -182,7 +202,9 @@ class _Reading:
             raise GenerationFailed("this model cannot take back the last token of a prompt with pictures.")
         trim_prompt_cache(layers, surplus)
         tokens = self.row.tokens[:-1]
-        shift = PositionShift.after(len(tokens), _steps(self._embedded, self._seen.ends))
+        shift = PositionShift.after(
+            len(tokens), _steps(self._embedded, [place.end for place in self._seen.places])
+        )
         self._embedded = None
         return Read(tokens, [*layers, shift])
 

@@ -87,11 +87,10 @@ class SpeechEngine:
         if not isinstance(voice, Hearer):
             raise InvalidRequest("This model speaks, and does not hear. Use /v1/audio/speech.", "model")
         _check(request, voice)
-        from mlxhub.worker.media.sounds import seconds_of  # noqa: PLC0415 - who speaks decodes nothing
+        from mlxhub.worker.media.sounds import SentSound, seconds_of  # noqa: PLC0415 - who speaks decodes nothing
 
-        return PreparedSound(
-            request, seconds_of(request.sound, HEARING_RATE, self._options.max_audio_seconds)
-        )
+        sent = SentSound(request.sound, self._options.max_audio_seconds)
+        return PreparedSound(request, seconds_of(sent, HEARING_RATE))
 
     def compile(self, request: PreparedSound | SpeakingRequest) -> PreparedSound | SpeakingRequest:
         return request
@@ -142,11 +141,12 @@ class SpeechEngine:
                 say(Heard(handle, tuple(segments)))
             pause()
 
-        from mlxhub.worker.media.sounds import decode_sound  # noqa: PLC0415 - likewise
+        from mlxhub.worker.media.sounds import SentSound, decode_sound  # noqa: PLC0415 - likewise
 
         assert isinstance(self._voice, Hearer)
         # Only now: so many may wait, and half an hour of samples takes a hundred times its file.
-        sound = decode_sound(request.request.sound, HEARING_RATE, self._options.max_audio_seconds)
+        sent = SentSound(request.request.sound, self._options.max_audio_seconds)
+        sound = decode_sound(sent, HEARING_RATE)
         language = self._voice.hear(request.request, sound.samples, tell)
         if language is not None:
             say(HeardLanguage(handle, language))

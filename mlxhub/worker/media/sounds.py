@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlxhub.refusals import InvalidRequest
+from mlxhub.worker.media.containers import demuxer_of, open_container
 
 _RATES = range(4_000, 384_001)
 _MOST_CHANNELS = 8
 _FORMATS = "wav, flac, mp3, m4a, ogg or webm"
-# A demuxer is told, never guessed: those for playlists open what a file names.
-_NO_PROTOCOLS = {"protocol_whitelist": "none"}
 # Container, codec, what that takes, and the rates it knows, if not any.
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _ENCODED = {
@@ -29,6 +28,20 @@ _ENCODED = {
 
 
 @dataclass(frozen=True, slots=True)
+class SentSound:
+    """`what` it is, and in which parameter, for errors; `whose` limit `most_seconds` are."""
+
+    data: bytes
+    most_seconds: float
+    whose: str = "max_audio_seconds of this model in hub.yaml"
+    what: str = "file"
+    param: str = "file"
+
+    def refusal(self, why: str) -> InvalidRequest:
+        return InvalidRequest(f"{self.what}: {why}", self.param)
+
+
+@dataclass(frozen=True, slots=True)
 class Sound:
     """`samples`: one channel, from -1 to 1."""
 
@@ -36,9 +49,9 @@ class Sound:
     seconds: float
 
 
-def decode_sound(data: bytes, rate: int, most_seconds: float) -> Sound:
+def decode_sound(sent: SentSound, rate: int) -> Sound:
     """At `rate` samples a second. Raises InvalidRequest, with no word of the decoder's."""
-    parts = list(_parts(data, rate, most_seconds))
+    parts = list(_parts(sent, rate))
     # Of half an hour each further copy would be a hundred megabytes.
     samples = np.empty(sum(map(len, parts)), np.float32)
     np.concatenate(parts, out=samples)
@@ -46,9 +59,9 @@ def decode_sound(data: bytes, rate: int, most_seconds: float) -> Sound:
     return Sound(samples, len(samples) / rate)
 
 
-def seconds_of(data: bytes, rate: int, most_seconds: float) -> float:
+def seconds_of(sent: SentSound, rate: int) -> float:
     """Of what `decode_sound` would give, which it raises too; decoded, and not kept."""
-    return sum(map(len, _parts(data, rate, most_seconds))) / rate
+    return sum(map(len, _parts(sent, rate))) / rate
 
 
 def encode_sound(samples: NDArray[np.float32], rate: int, wanted: str) -> bytes:
@@ -78,64 +91,44 @@ def encode_sound(samples: NDArray[np.float32], rate: int, wanted: str) -> bytes:
     return target.getvalue()
 
 
-def _demuxer_of(data: bytes) -> str | None:
-    """By the first bytes."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-        return "wav"
-    if data[:4] == b"fLaC":
-        return "flac"
-    if data[:4] == b"OggS":
-        return "ogg"
-    if data[4:8] == b"ftyp":
-        return "mp4"
-    if data[:4] == b"\x1a\x45\xdf\xa3":
-        return "matroska"
-    is_mpeg = len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0
-    return "mp3" if is_mpeg or data[:3] == b"ID3" else None
-
-
-def _parts(data: bytes, rate: int, most_seconds: float) -> Iterator[NDArray[np.int16]]:
+def _parts(sent: SentSound, rate: int) -> Iterator[NDArray[np.int16]]:
     """One at least. Raises as `decode_sound`."""
-    demuxer = _demuxer_of(data)
+    demuxer = demuxer_of(sent.data)
     if demuxer is None:
-        raise InvalidRequest(f"file: it is no {_FORMATS}.", "file")
+        raise sent.refusal(f"it is no {_FORMATS}.")
     is_empty = True
     try:
-        for part in _decoded(data, demuxer, rate, most_seconds):
+        for part in _decoded(sent, demuxer, rate):
             is_empty = False
             yield part
     except InvalidRequest:
         raise
     except Exception:  # noqa: BLE001 - decoders raise anything, and their words may tell addresses
-        raise InvalidRequest(f"file: it cannot be decoded. Send a whole {_FORMATS}.", "file") from None
+        raise sent.refusal(f"it cannot be decoded. Send a whole {_FORMATS}.") from None
     if is_empty:
-        raise InvalidRequest("file: there is no sound in it.", "file")
+        raise sent.refusal("there is no sound in it.")
 
 
-def _decoded(data: bytes, demuxer: str, rate: int, most_seconds: float) -> Iterator[NDArray[np.int16]]:
-    with av.open(io.BytesIO(data), "r", format=demuxer, options=_NO_PROTOCOLS) as container:
+def _decoded(sent: SentSound, demuxer: str, rate: int) -> Iterator[NDArray[np.int16]]:
+    with open_container(sent.data, demuxer) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None:
-            raise InvalidRequest("file: there is no sound in it.", "file")
-        if container.duration is not None and container.duration / av.time_base > most_seconds:
-            raise _too_long(most_seconds)
+            raise sent.refusal("there is no sound in it.")
+        if container.duration is not None and container.duration / av.time_base > sent.most_seconds:
+            raise _too_long(sent)
         context = stream.codec_context
         if context.sample_rate not in _RATES or not 1 <= context.channels <= _MOST_CHANNELS:
-            raise InvalidRequest(
-                f"file: {context.channels} channels at {context.sample_rate} Hz are not taken.", "file"
-            )
-        left = int(most_seconds * rate)
+            raise sent.refusal(f"{context.channels} channels at {context.sample_rate} Hz are not taken.")
+        left = int(sent.most_seconds * rate)
         resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
         for frame in chain(container.decode(stream), [None]):
             for resampled in resampler.resample(frame):
                 part = resampled.to_ndarray()[0]
                 left -= len(part)
                 if left < 0:
-                    raise _too_long(most_seconds)
+                    raise _too_long(sent)
                 yield part
 
 
-def _too_long(most_seconds: float) -> InvalidRequest:
-    return InvalidRequest(
-        f"file: it is longer than {most_seconds:g} s (max_audio_seconds of this model in hub.yaml).", "file"
-    )
+def _too_long(sent: SentSound) -> InvalidRequest:
+    return sent.refusal(f"it is longer than {sent.most_seconds:g} s ({sent.whose}).")

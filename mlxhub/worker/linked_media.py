@@ -1,11 +1,13 @@
-"""Pictures that a request names by address: fetched where hub.yaml allows it, from public servers only."""
+"""Pictures and videos that a request names by address: fetched where hub.yaml lets it, from the public."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlxhub.core.config import WorkerSettings
+from mlxhub.core.medium import Medium
 from mlxhub.refusals import InvalidRequest, OutboundFailed
 from mlxhub.worker.engines.engine import Asked, ChatPrompt, GenerationRequest
 
@@ -15,45 +17,48 @@ if TYPE_CHECKING:
 _ADDRESSES = ("http://", "https://")
 
 
-def check_pictures(urls: Sequence[str], settings: WorkerSettings) -> tuple[str, ...]:
+def check_media(media: Sequence[Medium], settings: WorkerSettings) -> tuple[Medium, ...]:
     """Raises InvalidRequest for what is neither sent nor may be fetched."""
-    for number, url in enumerate(urls, 1):
-        if url[:5].lower() == "data:":
+    seen: Counter[str] = Counter()
+    for medium in media:
+        seen[medium.kind] += 1
+        what = f"messages: {medium.kind} {seen[medium.kind]}"
+        if isinstance(medium.content, str) and medium.content[:5].lower() == "data:":
             continue
-        if not url.lower().startswith(_ADDRESSES):
-            raise InvalidRequest(f"messages: image {number} must be a data: URI with base64.", "messages")
+        if not _is_address(medium):
+            raise InvalidRequest(f"{what} must be a data: URI with base64.", "messages")
         if not settings.fetch_images:
             raise InvalidRequest(
-                f"messages: image {number} is an address, and this model fetches none. Send a data: URI, or "
+                f"{what} is an address, and this model fetches none. Send a data: URI, or "
                 "have `fetch_images: true` set for the model in hub.yaml.",
                 "messages",
             )
-    return tuple(urls)
+    return tuple(media)
 
 
 def linking_prompt(request: Asked) -> ChatPrompt | None:
-    """Its prompt, if that names pictures by address."""
+    """Its prompt, if that names media by address."""
     if not isinstance(request, GenerationRequest) or not isinstance(request.prompt, ChatPrompt):
         return None
-    return request.prompt if any(map(_is_address, request.prompt.pictures)) else None
+    return request.prompt if any(map(_is_address, request.prompt.media)) else None
 
 
-class LinkedPictures:
+class LinkedMedia:
     """All that one worker fetches, within its limits together."""
 
     def __init__(self) -> None:
         self._outbound: Outbound | None = None
 
     async def fetched(self, request: GenerationRequest, prompt: ChatPrompt) -> GenerationRequest:
-        """With what lies at the addresses of its prompt, once `check_pictures` let them pass.
+        """With what lies at the addresses of its prompt, once `check_media` let them pass.
 
         Raises OutboundRefused and OutboundFailed.
         """
         outbound = self._outbound
         if outbound is None:
             outbound = self._outbound = await asyncio.to_thread(_make_outbound)
-        pictures = await asyncio.gather(*(_fetched(outbound, each) for each in prompt.pictures))
-        return replace(request, prompt=replace(prompt, pictures=tuple(pictures)))
+        media = await asyncio.gather(*(_fetched(outbound, each) for each in prompt.media))
+        return replace(request, prompt=replace(prompt, media=tuple(media)))
 
 
 def _make_outbound() -> "Outbound":
@@ -63,15 +68,15 @@ def _make_outbound() -> "Outbound":
     return Outbound(OutboundRules())
 
 
-async def _fetched(outbound: "Outbound", picture: str | bytes) -> str | bytes:
-    if isinstance(picture, bytes) or not _is_address(picture):
-        return picture
-    fetched = await outbound.get(picture)
+async def _fetched(outbound: "Outbound", medium: Medium) -> Medium:
+    if not isinstance(medium.content, str) or not _is_address(medium):
+        return medium
+    fetched = await outbound.get(medium.content)
     if fetched.status != 200:
-        host = picture.split("/")[2]
+        host = medium.content.split("/")[2]
         raise OutboundFailed(host, f"it answered {fetched.status}.")
-    return fetched.body
+    return replace(medium, content=fetched.body)
 
 
-def _is_address(picture: str | bytes) -> bool:
-    return isinstance(picture, str) and picture.lower().startswith(_ADDRESSES)
+def _is_address(medium: Medium) -> bool:
+    return isinstance(medium.content, str) and medium.content.lower().startswith(_ADDRESSES)

@@ -1,16 +1,23 @@
-"""How much prepared pictures may take together: a large one is sixty megabytes until it is answered."""
+"""How much prepared media may take together: a large picture is sixty megabytes until it is answered."""
 
 import asyncio
 
-from mlxhub.worker.engines.engine import Asked, ChatPrompt, GenerationRequest, Prepared, PreparedRequest
+from mlxhub.core.medium import MediumKind
+from mlxhub.worker.engines.content import media_of
+from mlxhub.worker.engines.engine import Asked, Prepared, PreparedRequest
 from mlxhub.worker.generation import Generation
 
 MOST_BYTES = 1_000_000_000
-# Of the largest that pictures.py hands on, as processors make it: three colours of two frames in float32.
-_LARGEST_BYTES = 1536 * 1536 * 3 * 2 * 4
+# Of the largest that mlxhub.worker.media hands on, as processors make it: three colours of two frames in
+# float32; of 64 frames; 300 s of samples and of 128 features a hundred times a second.
+_LARGEST_BYTES: dict[MediumKind, int] = {
+    "image": 1536 * 1536 * 3 * 2 * 4,
+    "video": 64 * 640 * 480 * 3 * 4,
+    "audio": 300 * (16_000 + 128 * 100) * 4,
+}
 
 
-class PictureRoom:
+class MediaRoom:
     """On the event loop only. Who does not fit waits; alone every request fits."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -20,13 +27,13 @@ class PictureRoom:
 
     async def enter(self, generation: Generation, request: Asked) -> None:
         """Before it is prepared, for as much as it may take. Raises what ends the generation before."""
-        if not (pictures := _pictures_of(request)):
+        if not (largest := sum(_LARGEST_BYTES[medium.kind] for medium in media_of(request))):
             return
-        while self._held and sum(self._held.values()) + pictures * _LARGEST_BYTES > self._most_bytes:
+        while self._held and sum(self._held.values()) + largest > self._most_bytes:
             left = asyncio.get_running_loop().create_future()
             self._waiting.append(left)
             await generation.until(left)
-        self._held[generation] = pictures * _LARGEST_BYTES
+        self._held[generation] = largest
 
     def settle(self, generation: Generation, prepared: Prepared) -> None:
         """It takes no more than this."""
@@ -43,9 +50,3 @@ class PictureRoom:
         for each in waiting:
             if not each.done():
                 each.set_result(None)
-
-
-def _pictures_of(request: Asked) -> int:
-    if not isinstance(request, GenerationRequest) or not isinstance(request.prompt, ChatPrompt):
-        return 0
-    return len(request.prompt.pictures)

@@ -1,0 +1,116 @@
+"""What a model takes beside text, as far as its files and its processor tell."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mlx_vlm.utils import DEFAULT_VIDEO_SAMPLING, processor_video_sampling
+
+from mlxhub.core.medium import MediumKind
+from mlxhub.refusals import InvalidRequest
+from mlxhub.worker.media.videos import FrameChoice
+
+_NAMES: dict[MediumKind, str] = {
+    "image": "pictures (image_url)",
+    "video": "video (video_url)",
+    "audio": "sound (input_audio)",
+}
+_TOKENS: dict[MediumKind, tuple[str, ...]] = {
+    "image": ("image_token_id", "image_token_index", "media_placeholder_token_id"),
+    "video": ("video_token_id", "video_token_index"),
+    "audio": ("audio_token_id", "audio_token_index", "sound_context_token_id"),
+}
+_PARAMETERS: dict[MediumKind, tuple[str, ...]] = {
+    "image": (),
+    "video": ("videos",),
+    "audio": ("audio", "audios"),
+}
+_RATE = 16_000
+# Of those whose processors say nothing of it; Gemma 3n's has so many places of 160 ms.
+_MOST_SOUND_SECONDS = 300.0
+_MS_PER_PLACE = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Samples in a second; `step`: of so many samples each sound has to be a multiple, and all be alike long.
+
+    1: neither. mlx-vlm mistakes where sounds of Gemma 4 begin and end if they are not.
+    """
+
+    rate: int
+    most_seconds: float
+    step: int
+    takes_several: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """`tokens`: what stands for a piece of a medium in a prompt. `marks`: the same as text."""
+
+    tokens: Mapping[MediumKind, frozenset[int]]
+    marks: tuple[str, ...]
+    hearing: Hearing
+    watching: FrameChoice
+
+    def check(self, kind: MediumKind) -> None:
+        """Raises InvalidRequest where the model has no sense for it."""
+        if not self.tokens[kind]:
+            taken = ", ".join(["text", *(_NAMES[each] for each, tokens in self.tokens.items() if tokens)])
+            raise InvalidRequest(
+                f"messages: this model takes no {_NAMES[kind]}. It takes {taken}.", "messages"
+            )
+
+
+def find_senses(files: Mapping[str, Any], config: Any, processor: Any) -> Senses:
+    """`files`: config.json, and `config` what mlx-vlm made of it."""
+    tokens = {kind: _tokens(kind, files, config, processor) for kind in _TOKENS}
+    marks = (getattr(processor, f"{kind}_token", None) for kind in _TOKENS)
+    return Senses(
+        tokens,
+        tuple(mark for mark in marks if isinstance(mark, str) and mark),
+        _hearing(processor),
+        _watching(processor),
+    )
+
+
+def _tokens(kind: MediumKind, files: Mapping[str, Any], config: Any, processor: Any) -> frozenset[int]:
+    """None where it has no such sense. A processor may know a token of which its model knows nothing."""
+    known = _numbers(config, _TOKENS[kind])
+    own = _numbers(processor, (f"{kind}_token_id",))
+    if kind == "image":
+        return known | own
+    takes = (
+        not inspect.signature(getattr(processor, "process", processor))
+        .parameters.keys()
+        .isdisjoint(_PARAMETERS[kind])
+    )
+    is_deaf = kind == "audio" and any(files.get(key, 0) is None for key in ("audio_config", "sound_config"))
+    return known | own if known and takes and not is_deaf else frozenset()
+
+
+def _numbers(owner: Any, names: tuple[str, ...]) -> frozenset[int]:
+    found = (getattr(owner, name, None) for name in names)
+    return frozenset(number for number in found if isinstance(number, int))
+
+
+def _hearing(processor: Any) -> Hearing:
+    rate = int(getattr(getattr(processor, "feature_extractor", None), "sampling_rate", _RATE))
+    most, step = _MOST_SOUND_SECONDS, 1
+    own_ms = getattr(processor, "audio_ms_per_token", None)
+    if (places := getattr(processor, "audio_seq_length", None)) is not None:
+        most = min(most, places * (own_ms or _MS_PER_PLACE) / 1000)
+    if own_ms is not None:
+        step = rate * int(own_ms) // 1000
+    return Hearing(rate, most, step, bool(getattr(processor, "supports_multiple_audio", False)))
+
+
+def _watching(processor: Any) -> FrameChoice:
+    told = processor_video_sampling(processor).merge(DEFAULT_VIDEO_SAMPLING)
+    return FrameChoice(
+        rate=told.fps or 1,
+        least=told.min_frames or 1,
+        most=told.max_frames or 1,
+        multiple=told.frame_factor or 1,
+    )
