@@ -165,7 +165,8 @@ class EngineOptions(Strict):
         1800, gt=0, le=36_000, description="Of a recording; half an hour takes 200 MB while it is heard."
     )
     fetch_images: bool = Field(
-        False, description="Fetch pictures that requests name by an http(s) address, from public ones only."
+        False,
+        description="Fetch pictures and videos that requests name by an http(s) address, from public ones only.",
     )
     trust_remote_code: bool = Field(False, description="Run code that the model brings, as you.")
 

@@ -20,6 +20,7 @@ from tests.models.speech import make_soprano
 from tests.models.vision import cached_vision_model
 from tests.models.whisper import make_whisper
 from tests.stories.conftest import LiveHub, make_hub
+from tests.worker.test_senses import film, tone
 
 CACHE = Path(__file__).parents[2] / ".cache"
 
@@ -72,6 +73,23 @@ def test_a_picture_goes_with_a_message(page: Page) -> None:
     details.get_by_role("button", name="Send").click()
     expect(details.locator(".reply")).to_have_text("green")
     expect(details.locator(".mine img")).to_be_visible()
+
+
+def test_a_video_and_a_sound_go_with_messages(page: Page) -> None:
+    """This model takes the one, and says of the other that it does not."""
+    details = opened(page, "eyes")
+    watched: FilePayload = {"name": "a.mp4", "mimeType": "video/mp4", "buffer": film("blue")}
+    details.get_by_label("Picture").set_input_files(watched)
+    details.get_by_label("Message to eyes").fill("Which colour is this?")
+    details.get_by_role("button", name="Send").click()
+    expect(details.locator(".reply")).to_have_text("blue")
+    expect(details.get_by_label("a.mp4")).to_be_visible()
+    heard: FilePayload = {"name": "a.wav", "mimeType": "audio/wav", "buffer": tone(440)}
+    details.get_by_label("Picture").set_input_files(heard)
+    details.get_by_label("Message to eyes").fill("What is this?")
+    details.get_by_role("button", name="Send").click()
+    expect(state(details)).to_contain_text("this model takes no sound")
+    expect(details.get_by_label("a.wav")).to_be_visible()
 
 
 def test_sentences_are_compared(page: Page) -> None:

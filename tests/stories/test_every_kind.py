@@ -22,6 +22,8 @@ from tests.models.minilm import minilm
 from tests.models.vision import cached_vision_model
 from tests.models.whisper import make_whisper
 from tests.stories.conftest import LiveHub
+from tests.worker.test_senses import film, video
+from tests.worker.test_vision import image
 
 CACHE = Path(__file__).parents[2] / ".cache"
 FOREIGN = Path(__file__).parents[1] / "worker" / "foreign_server.py"
@@ -34,15 +36,14 @@ def picture(colour: str) -> bytes:
 
 
 def seen(client: openai.OpenAI, name: str) -> str:
-    url = "data:image/png;base64," + base64.b64encode(picture("green")).decode()
-    parts: Any = [
-        {"type": "image_url", "image_url": {"url": url}},
-        {"type": "text", "text": "Which colour is this?"},
-    ]
-    answer = client.chat.completions.create(
-        model=name, messages=[{"role": "user", "content": parts}], temperature=0
-    )
-    return str(answer.choices[0].message.content)
+    """Of a picture and of a video."""
+    words = {"type": "text", "text": "Which colour is this?"}
+    said = []
+    for medium in (image(picture("green")), video(film("blue"))):
+        message: Any = {"role": "user", "content": [medium, words]}
+        answer = client.chat.completions.create(model=name, messages=[message], temperature=0)
+        said.append(str(answer.choices[0].message.content))
+    return " ".join(said)
 
 
 def embedded(client: openai.OpenAI, name: str) -> str:
@@ -78,7 +79,7 @@ def proxied(client: openai.OpenAI, name: str) -> str:
 
 
 ASK: dict[str, tuple[Callable[..., str], str]] = {
-    "eyes": (seen, "green"),
+    "eyes": (seen, "green blue"),
     "vectors": (embedded, "384"),
     "ears": (heard, "words"),
     "brush": (drawn, "(64, 64)"),

@@ -5,7 +5,6 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -117,18 +116,6 @@ def test_a_model_that_may_fetch_does_so_from_public_servers_only() -> None:
         answer = worker.post("/v1/chat/completions", {"model": "m", "messages": [user(part)]})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "url_refused"
-
-
-def test_a_prompt_that_the_model_breaks_at_costs_no_other_answer(seer: Worker) -> None:
-    """The tokens of a video, without one."""
-    pretended = {"type": "text", "text": "<|vision_start|><|video_pad|><|vision_end|>"}
-    with ThreadPoolExecutor() as threads:
-        other = threads.submit(said, seer, user(image(file_of("blue")), COLOUR))
-        body = {"model": "m", "messages": [user(image(file_of("red")), pretended)]}
-        broken = threads.submit(seer.post, "/v1/chat/completions", body)
-        assert other.result() == "blue"
-    assert broken.result().status_code == 500
-    assert "the model broke at this prompt" in broken.result().json()["error"]["message"]
 
 
 def test_so_many_pictures(seer: Worker) -> None:

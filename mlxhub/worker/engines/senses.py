@@ -21,11 +21,8 @@ _TOKENS: dict[MediumKind, tuple[str, ...]] = {
     "video": ("video_token_id", "video_token_index"),
     "audio": ("audio_token_id", "audio_token_index", "sound_context_token_id"),
 }
-_PARAMETERS: dict[MediumKind, tuple[str, ...]] = {
-    "image": (),
-    "video": ("videos",),
-    "audio": ("audio", "audios"),
-}
+# Of processors that take them; pictures all do.
+_PARAMETERS: dict[MediumKind, tuple[str, ...]] = {"video": ("videos",), "audio": ("audio", "audios")}
 _RATE = 16_000
 # Of those whose processors say nothing of it; Gemma 3n's has so many places of 160 ms.
 _MOST_SOUND_SECONDS = 300.0
@@ -67,12 +64,8 @@ def find_senses(files: Mapping[str, Any], config: Any, processor: Any) -> Senses
     """`files`: config.json, and `config` what mlx-vlm made of it."""
     tokens = {kind: _tokens(kind, files, config, processor) for kind in _TOKENS}
     marks = (getattr(processor, f"{kind}_token", None) for kind in _TOKENS)
-    return Senses(
-        tokens,
-        tuple(mark for mark in marks if isinstance(mark, str) and mark),
-        _hearing(processor),
-        _watching(processor),
-    )
+    written = tuple(mark for mark in marks if isinstance(mark, str) and mark)
+    return Senses(tokens, written, _hearing(processor), _watching(processor))
 
 
 def _tokens(kind: MediumKind, files: Mapping[str, Any], config: Any, processor: Any) -> frozenset[int]:
@@ -81,11 +74,8 @@ def _tokens(kind: MediumKind, files: Mapping[str, Any], config: Any, processor: 
     own = _numbers(processor, (f"{kind}_token_id",))
     if kind == "image":
         return known | own
-    takes = (
-        not inspect.signature(getattr(processor, "process", processor))
-        .parameters.keys()
-        .isdisjoint(_PARAMETERS[kind])
-    )
+    parameters = inspect.signature(getattr(processor, "process", processor)).parameters
+    takes = any(name in parameters for name in _PARAMETERS[kind])
     is_deaf = kind == "audio" and any(files.get(key, 0) is None for key in ("audio_config", "sound_config"))
     return known | own if known and takes and not is_deaf else frozenset()
 

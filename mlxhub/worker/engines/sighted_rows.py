@@ -172,7 +172,11 @@ class _Reading:
         mx.eval(list(told.values()))
         for begin, (kind, text) in plain.items():
             if mx.array_equal(told["inputs_embeds"][:, begin : begin + 1], text):
-                raise InvalidRequest(f"messages: this model left {kind} parts of the prompt out.", "messages")
+                raise InvalidRequest(
+                    f"messages: this model left the {kind} of the prompt out. Some take one only where no "
+                    "picture is with it.",
+                    "messages",
+                )
         self._embedded = {**inputs, **told}
         if self._state is None:
             self._state = language.make_cache()

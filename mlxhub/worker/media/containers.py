@@ -8,8 +8,14 @@ import av
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-# Demuxers for playlists open what a file names: one is told, never guessed, and may follow nothing.
-_NO_PROTOCOLS = {"protocol_whitelist": "none"}
+_MOST_STREAMS = 64
+_OPTIONS = {
+    # Demuxers for playlists open what a file names: one is told, never guessed, and may follow nothing.
+    "protocol_whitelist": "none",
+    # Else some frames of each stream are decoded before anyone can look at it: of a few MB that is gigabytes.
+    "codec_whitelist": "none",
+    "max_streams": str(_MOST_STREAMS),
+}
 
 
 def demuxer_of(data: bytes) -> str | None:
@@ -29,4 +35,10 @@ def demuxer_of(data: bytes) -> str | None:
 
 
 def open_container(data: bytes, demuxer: str) -> "InputContainer":
-    return av.open(io.BytesIO(data), "r", format=demuxer, options=_NO_PROTOCOLS)
+    """Raises what PyAV does, and ValueError for more streams than anyone needs."""
+    container = av.open(io.BytesIO(data), "r", format=demuxer, options=_OPTIONS)
+    # Some demuxers leave out what is above the limit, and then end early.
+    if len(container.streams) >= _MOST_STREAMS:
+        container.close()
+        raise ValueError(f"{_MOST_STREAMS} streams or more")
+    return container

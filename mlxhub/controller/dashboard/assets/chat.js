@@ -3,15 +3,15 @@
 import { asPost, eventsOf, open } from "./session.js";
 import { dataUrl, make, setText } from "./words.js";
 
-// `sees`: it takes pictures, one with each message here.
+// `sees`: it takes pictures, and maybe videos and sounds, one with each message here.
 export function chatWith(name, panel, sees) {
   const form = panel.querySelector("form");
   const box = panel.querySelector("textarea");
   const said = panel.querySelector("[data-field=said]");
   const state = panel.querySelector("[data-field=state]");
   const [send, stop] = ["send", "stop"].map((which) => form.querySelector(`[data-chat=${which}]`));
-  const picture = panel.querySelector("input[type=file]");
-  picture.parentElement.hidden = !sees;
+  const source = panel.querySelector("input[type=file]");
+  source.parentElement.hidden = !sees;
   const messages = [];
   let running = null;
 
@@ -34,7 +34,7 @@ export function chatWith(name, panel, sees) {
     box.value = "";
     const shown = make("p", text, { className: "mine" });
     said.append(shown);
-    messages.push({ role: "user", content: await contentOf(text, picture, shown) });
+    messages.push({ role: "user", content: await contentOf(text, source, shown) });
     const thought = make("p", "", { className: "thought" });
     const reply = make("p", "", { className: "reply" });
     said.append(thought, reply);
@@ -76,13 +76,29 @@ export function chatWith(name, panel, sees) {
   return () => running?.abort();
 }
 
-async function contentOf(text, picture, shown) {
-  const [file] = picture.files;
-  picture.value = "";
+// How a file of each kind is sent, and shown.
+const KINDS = {
+  image: (url, name) => [{ type: "image_url", image_url: { url } }, make("img", "", { src: url, alt: name })],
+  video: (url, name) => [{ type: "video_url", video_url: { url } }, player("video", url, name)],
+  audio: (url, name) => [
+    { type: "input_audio", input_audio: { data: url.split(",")[1], format: name.split(".").pop() } },
+    player("audio", url, name),
+  ],
+};
+
+async function contentOf(text, source, shown) {
+  const [file] = source.files;
+  source.value = "";
   if (!file) return text;
-  const url = await dataUrl(file);
-  shown.append(make("img", "", { src: url, alt: file.name }));
-  return [{ type: "image_url", image_url: { url } }, { type: "text", text }];
+  const [part, element] = (KINDS[file.type.split("/")[0]] ?? KINDS.image)(await dataUrl(file), file.name);
+  shown.append(element);
+  return [part, { type: "text", text }];
+}
+
+function player(tag, src, name) {
+  const element = make(tag, "", { src, controls: true });
+  element.setAttribute("aria-label", name);
+  return element;
 }
 
 function speed(tokens, first, begun) {
