@@ -166,7 +166,7 @@ class EngineOptions(Strict):
     )
     fetch_images: bool = Field(
         False,
-        description="Fetch pictures and videos that requests name by an http(s) address, from public ones only.",
+        description="Fetch pictures and videos that requests name by an http(s) address, if it is public.",
     )
     trust_remote_code: bool = Field(False, description="Run code that the model brings, as you.")
 

@@ -125,7 +125,7 @@ def test_so_many_pictures(seer: Worker) -> None:
     assert "100 pictures. At most 16" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("kind", ["input_audio", "video_url", "file"])
+@pytest.mark.parametrize("kind", ["input_image", "audio_url", "file"])
 def test_parts_that_no_model_here_takes(seer: Worker, kind: str) -> None:
     answer = seer.post("/v1/chat/completions", {"model": "m", "messages": [user({"type": kind, kind: {}})]})
     assert answer.status_code == 400

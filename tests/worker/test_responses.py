@@ -194,7 +194,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"input": [{"type": "reasoning", "summary": []}]}, "input"),
     ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
     ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
-    ({"input": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "input[0].content[0]"),
+    ({"input": [{"role": "user", "content": [{"type": "input_file"}]}]}, "input[0].content[0]"),
     (items({"role": "user", "content": "x"}, {"type": "function_call", "name": "f"}), "input[1].call_id"),
     ({"tools": [{"type": "web_search"}, {"type": "function"}]}, "tools[1].name"),
     ({"tools": [{"name": "f"}]}, "tools[0]"),
