@@ -34,12 +34,12 @@ def chat_wanted(
     chat: ChatRequest, settings: WorkerSettings, names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatWanted:
     """Other APIs' requests come as what OpenAI's would be, with their `names`. Raises InvalidRequest."""
-    sees = settings.model_type is ModelType.MULTIMODAL
+    takes_media = settings.model_type is ModelType.MULTIMODAL
     prompt = ChatPrompt(
-        chat.template_messages(sees=sees),
+        chat.template_messages(takes_media=takes_media),
         chat.template_tools(),
         {} if chat.thinking is None else {"enable_thinking": chat.thinking},
-        check_media(chat.media, settings) if sees else (),
+        check_media(chat.media, settings) if takes_media else (),
     )
     return ChatWanted(
         generation_request(chat, prompt, chat.answer_limit, settings),

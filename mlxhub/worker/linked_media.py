@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlxhub.core.config import WorkerSettings
-from mlxhub.core.medium import Medium
+from mlxhub.core.medium import Medium, is_data_uri
 from mlxhub.refusals import InvalidRequest, OutboundFailed
 from mlxhub.worker.engines.engine import Asked, ChatPrompt, GenerationRequest
 
@@ -23,7 +23,7 @@ def check_media(media: Sequence[Medium], settings: WorkerSettings) -> tuple[Medi
     for medium in media:
         seen[medium.kind] += 1
         what = f"messages: {medium.kind} {seen[medium.kind]}"
-        if isinstance(medium.content, str) and medium.content[:5].lower() == "data:":
+        if isinstance(medium.content, str) and is_data_uri(medium.content):
             continue
         if not _is_address(medium):
             raise InvalidRequest(f"{what} must be a data: URI with base64.", "messages")

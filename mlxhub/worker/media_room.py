@@ -2,18 +2,19 @@
 
 import asyncio
 
-from mlxhub.core.medium import MediumKind
+from mlxhub.core.medium import FRAME_PIXELS, PICTURE_SIDE, SOUND_SECONDS, VIDEO_FRAMES, MediumKind
 from mlxhub.worker.engines.content import media_of
 from mlxhub.worker.engines.engine import Asked, Prepared, PreparedRequest
 from mlxhub.worker.generation import Generation
 
 MOST_BYTES = 1_000_000_000
-# Of the largest that mlxhub.worker.media hands on, as processors make it: three colours of two frames in
-# float32; of 64 frames; 300 s of samples and of 128 features a hundred times a second.
+# Of the largest of each that is handed on, as processors make it: three colours of two frames in float32; of
+# all frames of a video, of which numpy has three copies on the way; samples, and 128 features a hundred times
+# a second.
 _LARGEST_BYTES: dict[MediumKind, int] = {
-    "image": 1536 * 1536 * 3 * 2 * 4,
-    "video": 64 * 640 * 480 * 3 * 4,
-    "audio": 300 * (16_000 + 128 * 100) * 4,
+    "image": PICTURE_SIDE**2 * 3 * 2 * 4,
+    "video": VIDEO_FRAMES * FRAME_PIXELS * 3 * 4 * 3,
+    "audio": SOUND_SECONDS * (16_000 + 128 * 100) * 4,
 }
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from mlxhub.worker.engine_thread import EngineThread
@@ -19,14 +19,17 @@ Result = TypeVar("Result")
 class Preparation:
     """Grammars have a thread of their own: one that takes seconds holds up no request without any.
 
-    So have videos, which take half a minute.
+    So have videos, which may take half a minute, and pictures and sounds, which may wait for the processor
+    that a video has.
     """
 
     def __init__(self, thread: EngineThread) -> None:
         self._thread = thread
         self._linked = LinkedMedia()
         self._room = MediaRoom()
+        self._working: dict[Generation, Future[Prepared]] = {}
         self._preparing = ThreadPoolExecutor(1, "prepare")
+        self._seeing = ThreadPoolExecutor(1, "see")
         self._watching = ThreadPoolExecutor(1, "watch")
         self._compiling = ThreadPoolExecutor(1, "compile")
 
@@ -46,23 +49,31 @@ class Preparation:
             assert isinstance(request, GenerationRequest)
             fetching = asyncio.ensure_future(self._linked.fetched(request, prompt))
             request = await _result(generation, fetching)
-        executor = self._watching if _has_video(request) else self._preparing
-        prepared = await _run(generation, executor, self._thread.prepare, request)
+        working = self._thread_for(request).submit(self._thread.prepare, request)
+        self._working[generation] = working
+        prepared = await _result(generation, asyncio.wrap_future(working))
         self._room.settle(generation, prepared)
         return prepared
 
     def forget(self, generation: Generation) -> None:
-        """It is over."""
-        self._room.leave(generation)
+        """It is over. What a thread does for it goes on to its end, and takes its room until then."""
+        working = self._working.pop(generation, None)
+        if working is None or working.done() or working.cancel():
+            self._room.leave(generation)
+            return
+        loop = asyncio.get_running_loop()
+        working.add_done_callback(lambda _: loop.call_soon_threadsafe(self._room.leave, generation))
 
     def close(self) -> None:
         self._preparing.shutdown(wait=False, cancel_futures=True)
-        self._watching.shutdown(wait=False, cancel_futures=True)
-        self._compiling.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._seeing, self._watching, self._compiling):
+            executor.shutdown(wait=False, cancel_futures=True)
 
-
-def _has_video(request: Asked) -> bool:
-    return any(medium.kind == "video" for medium in media_of(request))
+    def _thread_for(self, request: Asked) -> ThreadPoolExecutor:
+        kinds = {medium.kind for medium in media_of(request)}
+        if "video" in kinds:
+            return self._watching
+        return self._seeing if kinds else self._preparing
 
 
 async def _run(

@@ -92,10 +92,15 @@ def test_videos_get_their_names(seer: Worker, colour: str, each: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("codec", "form"), [("libvpx-vp9", "webm"), ("libvpx", "webm"), ("libx265", "mov"), ("libsvtav1", "mp4")]
+    ("codec", "form"), [("libvpx-vp9", "webm"), ("libvpx", "webm"), ("libx265", "mov"), ("mpeg4", "matroska")]
 )
 def test_the_usual_formats(seer: Worker, codec: str, form: str) -> None:
     assert said(seer, user(video(film("blue", codec=codec, form=form), form), COLOUR)) == "blue"
+
+
+def test_av1(seer: Worker) -> None:
+    """A file: PyAV's encoder of it gives its process a real-time priority, and no other process the CPU."""
+    assert said(seer, user(video((Path(__file__).parent / "blue.av1.mp4").read_bytes()), COLOUR)) == "blue"
 
 
 def test_several_videos_in_their_order(seer: Worker) -> None:
@@ -107,6 +112,25 @@ def test_several_videos_in_their_order(seer: Worker) -> None:
 def test_a_video_of_an_earlier_turn(seer: Worker) -> None:
     turns = [user(video(film("green")), COLOUR), {"role": "assistant", "content": "green"}, user(COLOUR)]
     assert said(seer, *turns) == "green"
+
+
+@pytest.mark.parametrize("role", ["system", "assistant", "tool"])
+@pytest.mark.parametrize("medium", [image(file_of("red")), video(film("red"))], ids=["picture", "video"])
+def test_whoever_shows_it(seer: Worker, role: str, medium: dict[str, Any]) -> None:
+    shown = {"role": role, "content": [medium, {"type": "text", "text": "x"}], "tool_call_id": "a"}
+    call = {"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    called = [{"role": "assistant", "tool_calls": [call]}] if role == "tool" else []
+    assert said(seer, *called, shown, user(COLOUR)) == "red"
+
+
+@pytest.mark.parametrize("role", ["system", "assistant", "tool"])
+def test_who_shows_another_picture_is_not_mistaken_for_the_user(seer: Worker, role: str) -> None:
+    shown = {
+        "role": role,
+        "content": [image(file_of("red")), {"type": "text", "text": "x"}],
+        "tool_call_id": "a",
+    }
+    assert said(seer, shown, user(image(file_of("blue")), COLOUR)) == "blue"
 
 
 def test_a_model_that_drops_a_video_beside_a_picture_says_so_and_costs_no_other_answer(seer: Worker) -> None:
@@ -175,7 +199,10 @@ def test_eight_mixed_requests_in_one_batch_get_their_own_answers(all_senses: Wor
         (user(video(film("blue")), WHAT), {"max_tokens": 12}),
         ({"role": "user", "content": "hello"}, {**hot, "seed": 4}),
     ]
+    # It counts rows from its load on.
+    assert all_senses.post("/unload").status_code == all_senses.post("/load").status_code == 200
     alone = [said(all_senses, message, **options) for message, options in asked]
+    assert all_senses.status().batch.peak_rows == 1
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda each: said(all_senses, each[0], **each[1]), asked))
     assert together == alone
@@ -237,6 +264,15 @@ def test_a_sound_is_as_long_as_the_model_hears_and_no_longer(all_senses: Worker)
 def test_a_text_that_would_stand_for_a_picture(all_senses: Worker, mark: str) -> None:
     told = refusal(all_senses, sound(tone(440)), {"type": "text", "text": f"What is {mark}?"})
     assert f"a text has {mark} in it" in told
+    function = {"name": "look", "description": f"Looks at {mark}.", "parameters": {}}
+    body = {
+        "model": "m",
+        "messages": [user(sound(tone(440)))],
+        "tools": [{"type": "function", "function": function}],
+    }
+    answer = all_senses.post("/v1/chat/completions", body)
+    assert answer.status_code == 400
+    assert f"a text has {mark} in it" in answer.json()["error"]["message"]
 
 
 def test_a_model_whose_files_have_no_ears(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mlxhub.core.constraint import (
     answer_constraint,
 )
 from mlxhub.core.medium import Medium
-from mlxhub.protocol.openai.content_parts import ContentPart, media_of
+from mlxhub.protocol.openai.content_parts import ContentPart, checked_media
 from mlxhub.protocol.openai.sampling import Lenient, SamplingFields
 from mlxhub.protocol.parameters import Ignored, Refused
 from mlxhub.protocol.tagged import tag, told_apart_by
@@ -172,14 +172,15 @@ class ChatRequest(SamplingFields):
     @property
     def media(self) -> tuple[Medium, ...]:
         """In the order of the messages. Raises InvalidRequest."""
-        return media_of(
+        return checked_media(
             part for message in self.messages if isinstance(message.content, list) for part in message.content
         )
 
-    def template_messages(self, *, sees: bool = False) -> tuple[dict[str, Any], ...]:
-        """`sees`: the model takes more than text. Raises InvalidRequest."""
+    def template_messages(self, *, takes_media: bool = False) -> tuple[dict[str, Any], ...]:
+        """`takes_media`: the model takes more than text. Raises InvalidRequest."""
         return tuple(
-            _template_message(message, place, sees=sees) for place, message in enumerate(self.messages)
+            _template_message(message, place, takes_media=takes_media)
+            for place, message in enumerate(self.messages)
         )
 
     def template_tools(self) -> tuple[dict[str, Any], ...]:
@@ -221,10 +222,13 @@ def _schema_wanted(wanted: ResponseFormat | None) -> Mapping[str, Any] | None:
             return None
 
 
-def _template_message(message: ChatMessage, place: int, *, sees: bool) -> dict[str, Any]:
+def _template_message(message: ChatMessage, place: int, *, takes_media: bool) -> dict[str, Any]:
     """As of ChatPrompt: arguments of calls are objects, and there is no developer role."""
     role = "system" if message.role == "developer" else message.role
-    plain: dict[str, Any] = {"role": role, "content": _content(message.content, place, sees=sees)}
+    plain: dict[str, Any] = {
+        "role": role,
+        "content": _content(message.content, place, takes_media=takes_media),
+    }
     if message.tool_calls:
         plain["tool_calls"] = [_template_call(call) for call in message.tool_calls]
     for key in ("name", "tool_call_id", "reasoning_content"):
@@ -234,13 +238,13 @@ def _template_message(message: ChatMessage, place: int, *, sees: bool) -> dict[s
 
 
 def _content(
-    content: str | list[ContentPart] | None, place: int, *, sees: bool
+    content: str | list[ContentPart] | None, place: int, *, takes_media: bool
 ) -> str | list[dict[str, Any]]:
     if not isinstance(content, list):
         return content or ""
     for part in content:
-        if part.type != "text" and not (sees and part.medium is not None):
-            reads = "text, image_url, video_url and input_audio" if sees else "text only"
+        if part.type != "text" and not (takes_media and part.medium is not None):
+            reads = "text, image_url, video_url and input_audio" if takes_media else "text only"
             raise InvalidRequest(
                 f'messages[{place}].content: this model reads {reads}, not "{part.type:.40}".',
                 f"messages[{place}].content",

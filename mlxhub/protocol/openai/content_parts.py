@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from mlxhub.core.medium import Medium, MediumKind
+from mlxhub.core.medium import Medium, MediumKind, is_data_uri
 from mlxhub.protocol.openai.sampling import Lenient
 from mlxhub.protocol.parameters import Ignored
 from mlxhub.refusals import InvalidRequest
@@ -26,7 +26,7 @@ class ImageUrl(Lenient):
 
 
 class VideoUrl(Lenient):
-    url: str = Field(min_length=1, description="A data: URI; http(s) where the model may fetch pictures.")
+    url: str = Field(min_length=1, description="A data: URI; http(s) where the model may fetch `image_url`.")
 
 
 class InputAudio(Lenient):
@@ -37,7 +37,7 @@ class InputAudio(Lenient):
 
     @property
     def medium(self) -> Medium:
-        uri = self.data if self.data[:5].lower() == "data:" else f"data:;base64,{self.data}"
+        uri = self.data if is_data_uri(self.data) else f"data:;base64,{self.data}"
         return Medium("audio", uri)
 
 
@@ -62,7 +62,7 @@ class ContentPart(Lenient):
                 return None
 
 
-def media_of(parts: Iterable[ContentPart]) -> tuple[Medium, ...]:
+def checked_media(parts: Iterable[ContentPart]) -> tuple[Medium, ...]:
     """In their order. Raises InvalidRequest where there are too many."""
     media = tuple(medium for part in parts if (medium := part.medium) is not None)
     for kind, (most, name) in _MOST.items():

@@ -18,9 +18,9 @@ from transformers import AutoTokenizer
 from mlxhub.core.memory import context_length_of, is_quantised
 from mlxhub.errors import LoadFailed
 from mlxhub.refusals import ContextOverflow, InvalidRequest
+from mlxhub.worker.engines.cpu_layers import replace_slow_layers
 from mlxhub.worker.engines.device import has_slow_halves, is_cpu
 from mlxhub.worker.engines.embedding_requests import EncodedText
-from mlxhub.worker.engines.gelu import replace_gelu
 
 # What transformers says where a tokenizer knows no limit is 1e30.
 _NO_LIMIT = 10**9
@@ -134,7 +134,7 @@ def load_encoder(name: str, directory: Path, context_length: int | None) -> Enco
     if has_slow_halves() and not is_quantised(config):
         model.set_dtype(mx.float32)
     if is_cpu():
-        replace_gelu(model)
+        replace_slow_layers(model)
     mx.eval(model.parameters())
     longest = longest_text(directory, config, tokenizer)
     return Encoder(model, tokenizer, min(context_length or longest, longest), ranks=ranks)

@@ -8,7 +8,6 @@ from mlxhub.core.model_type import ModelType
 from mlxhub.errors import LoadFailed
 from mlxhub.registry.checkpoint_size import read_checkpoint
 from mlxhub.registry.refused import IntakeRefused
-from mlxhub.worker.engines.blas import use_openblas
 from mlxhub.worker.engines.checkpoint import find_checkpoint
 
 
@@ -32,7 +31,6 @@ class ModelSource:
 
     def measure(self, directory: Path, batch_tokens: int = 0) -> MemoryNeed:
         """`batch_tokens`: that are computed together. Raises LoadFailed."""
-        use_openblas()
         from mlxhub.worker.engines.device import has_slow_halves  # noqa: PLC0415 - imports MLX
 
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlx_vlm.utils import DEFAULT_VIDEO_SAMPLING, processor_video_sampling
 
-from mlxhub.core.medium import MediumKind
+from mlxhub.core.medium import SOUND_SECONDS, MediumKind
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.media.videos import FrameChoice
 
@@ -24,8 +24,7 @@ _TOKENS: dict[MediumKind, tuple[str, ...]] = {
 # Of processors that take them; pictures all do.
 _PARAMETERS: dict[MediumKind, tuple[str, ...]] = {"video": ("videos",), "audio": ("audio", "audios")}
 _RATE = 16_000
-# Of those whose processors say nothing of it; Gemma 3n's has so many places of 160 ms.
-_MOST_SOUND_SECONDS = 300.0
+# Of those that say how many places a sound has but not how long each is: Gemma 3n.
 _MS_PER_PLACE = 160
 
 
@@ -44,10 +43,13 @@ class Hearing:
 
 @dataclass(frozen=True, slots=True)
 class Senses:
-    """`tokens`: what stands for a piece of a medium in a prompt. `marks`: the same as text."""
+    """`tokens`: what stands for a piece of a medium in a prompt; none where the model has no such sense.
+
+    `marks`: the same as text, where the processor says it.
+    """
 
     tokens: Mapping[MediumKind, frozenset[int]]
-    marks: tuple[str, ...]
+    marks: Mapping[MediumKind, str]
     hearing: Hearing
     watching: FrameChoice
 
@@ -60,24 +62,35 @@ class Senses:
             )
 
 
-def find_senses(files: Mapping[str, Any], config: Any, processor: Any) -> Senses:
-    """`files`: config.json, and `config` what mlx-vlm made of it."""
-    tokens = {kind: _tokens(kind, files, config, processor) for kind in _TOKENS}
-    marks = (getattr(processor, f"{kind}_token", None) for kind in _TOKENS)
-    written = tuple(mark for mark in marks if isinstance(mark, str) and mark)
-    return Senses(tokens, written, _hearing(processor), _watching(processor))
+def find_senses(files: Mapping[str, Any], model: Any, processor: Any) -> Senses:
+    """`files`: config.json."""
+    tokens = {kind: _tokens(kind, files, model, processor) for kind in _TOKENS}
+    said = {kind: str(getattr(processor, f"{kind}_token", "") or "") for kind in _TOKENS}
+    marks = {kind: mark for kind, mark in said.items() if mark}
+    return Senses(tokens, marks, _hearing(processor), _watching(processor))
 
 
-def _tokens(kind: MediumKind, files: Mapping[str, Any], config: Any, processor: Any) -> frozenset[int]:
-    """None where it has no such sense. A processor may know a token of which its model knows nothing."""
-    known = _numbers(config, _TOKENS[kind])
+def _tokens(kind: MediumKind, files: Mapping[str, Any], model: Any, processor: Any) -> frozenset[int]:
+    """A processor may know a token of which its model knows nothing."""
+    known = _numbers(model.config, _TOKENS[kind])
     own = _numbers(processor, (f"{kind}_token_id",))
     if kind == "image":
         return known | own
     parameters = inspect.signature(getattr(processor, "process", processor)).parameters
     takes = any(name in parameters for name in _PARAMETERS[kind])
-    is_deaf = kind == "audio" and any(files.get(key, 0) is None for key in ("audio_config", "sound_config"))
-    return known | own if known and takes and not is_deaf else frozenset()
+    lacks = _is_deaf(files, model) if kind == "audio" else _is_blind(processor)
+    return known | own if known and takes and not lacks else frozenset()
+
+
+def _is_deaf(files: Mapping[str, Any], model: Any) -> bool:
+    """Also one that hears with other weights than it reads by: it has one set of them for all its rows."""
+    lacks = any(files.get(key, 0) is None for key in ("audio_config", "sound_config"))
+    return lacks or hasattr(model, "set_modality")
+
+
+def _is_blind(processor: Any) -> bool:
+    """To videos: some processors name the parameter, and do nothing with it."""
+    return getattr(processor, "video_processor", None) is None
 
 
 def _numbers(owner: Any, names: tuple[str, ...]) -> frozenset[int]:
@@ -87,7 +100,7 @@ def _numbers(owner: Any, names: tuple[str, ...]) -> frozenset[int]:
 
 def _hearing(processor: Any) -> Hearing:
     rate = int(getattr(getattr(processor, "feature_extractor", None), "sampling_rate", _RATE))
-    most, step = _MOST_SOUND_SECONDS, 1
+    most, step = float(SOUND_SECONDS), 1
     own_ms = getattr(processor, "audio_ms_per_token", None)
     if (places := getattr(processor, "audio_seq_length", None)) is not None:
         most = min(most, places * (own_ms or _MS_PER_PLACE) / 1000)

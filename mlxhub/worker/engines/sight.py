@@ -1,7 +1,6 @@
 """Prompts with pictures, videos and sounds, up to what a model itself takes."""
 
 import hashlib
-import inspect
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from mlx_vlm.prompt_utils import get_message_json
 from mlx_vlm.utils import VideoMetadata, prepare_inputs
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,7 +17,9 @@ from PIL import Image
 from mlxhub.core.medium import Medium, MediumKind
 from mlxhub.refusals import InvalidRequest
 from mlxhub.registry.template_renderer import Chat
-from mlxhub.worker.engines.engine import ChatPrompt, JsonObject
+from mlxhub.worker.engines.content import texts_of
+from mlxhub.worker.engines.engine import ChatPrompt
+from mlxhub.worker.engines.family_chats import written
 from mlxhub.worker.engines.mlx_lm_chats import ChatEncoder
 from mlxhub.worker.engines.seen import Place, Seen
 from mlxhub.worker.engines.senses import Hearing, Senses
@@ -55,14 +55,16 @@ class Sight:
         self._vocabulary = vocabulary
         # Processors change their tokenizer's padding while they work.
         self._lock = Lock()
-        self._begins_twice = _begins_twice(processor)
+        # Of kinds of media: beside these the processor writes the mark that begins a prompt once more.
+        self._begins_twice: set[frozenset[MediumKind]] = set()
 
     def encode(self, chats: ChatEncoder, prompt: ChatPrompt, context_length: int) -> Seen:
         """Raises InvalidRequest, and ContextOverflow where the text alone says so."""
         self._check(prompt)
-        decoded = self._decode(prompt.media)
-        messages = tuple(self._formatted(message) for message in prompt.messages)
+        messages = tuple(written(self._family, message) for message in prompt.messages)
         text = chats.render(Chat(messages), prompt, context_length)
+        self._check_text(text, prompt.media)
+        decoded = self._decode(prompt.media)
         inputs = self._processed(text, decoded)
         tokens: list[int] = inputs["input_ids"][0].tolist()
         places, keys = [], tokens[:]
@@ -79,14 +81,21 @@ class Sight:
         sounds = sum(medium.kind == "audio" for medium in prompt.media)
         if sounds > 1 and not self._senses.hearing.takes_several:
             raise InvalidRequest(f"messages: {sounds} sounds. This model takes one.", "messages")
-        for message in prompt.messages:
-            for text in _texts(message["content"]):
-                if mark := next((mark for mark in self._senses.marks if mark in text), None):
-                    raise InvalidRequest(
-                        f"messages: a text has {mark} in it, with which this model's prompts mark where "
-                        "pictures, videos or sounds are. Leave it out.",
-                        "messages",
-                    )
+        for text in texts_of(prompt):
+            if mark := next((mark for mark in self._senses.marks.values() if mark in text), None):
+                raise InvalidRequest(
+                    f"messages: a text has {mark} in it, with which this model's prompts mark where "
+                    "pictures, videos or sounds are. Leave it out.",
+                    "messages",
+                )
+
+    def _check_text(self, text: str, media: Sequence[Medium]) -> None:
+        """Some templates leave out what tools or the system say. Raises InvalidRequest."""
+        for kind, mark in self._senses.marks.items():
+            count = sum(medium.kind == kind for medium in media)
+            # None at all: it writes another one, which its processor knows.
+            if 0 < text.count(mark) < count:
+                raise _left_out(kind)
 
     def _decode(self, media: Sequence[Medium]) -> _Decoded:
         """Raises InvalidRequest."""
@@ -107,46 +116,34 @@ class Sight:
                 case "audio":
                     data = data_of(medium.content, what)
                     decoded.sounds.append(_decode_sound(data, self._senses.hearing, what))
-                    digest = digest_of(data)
+                    continue
             decoded.digests.setdefault(medium.kind, []).append(digest)
-        decoded.sounds = _alike(decoded.sounds, self._senses.hearing.step)
+        if decoded.sounds:
+            decoded.sounds = _alike(decoded.sounds, self._senses.hearing.step)
+            # As they are heard: the same beside a longer one is another.
+            decoded.digests["audio"] = [digest_of(sound.tobytes()) for sound in decoded.sounds]
         return decoded
 
-    def _formatted(self, message: JsonObject) -> JsonObject:
-        """As chats of this family are written."""
-        content = message["content"]
-        if isinstance(content, str):
-            return message
-        parts = [part for part in content if isinstance(part, dict)] if isinstance(content, Sequence) else []
-        kinds = [part["type"] for part in parts if part["type"] != "text"]
-        role = str(message["role"])
-        try:
-            # Of lists of parts it keeps the order of pictures alone: all media go as such.
-            as_pictures = [part if part["type"] == "text" else {"type": "image"} for part in parts]
-            told = get_message_json(
-                self._family,
-                as_pictures,
-                role,
-                skip_image_token=not kinds,
-                num_images=len(kinds),
-                num_audios=0,
-            )
-            if not _is_list(told) and (others := [kind for kind in kinds if kind != "image"]):
-                pictures = len(kinds) - len(others)
-                told = get_message_json(
-                    self._family,
-                    [part for part in parts if part["type"] in ("text", "image")],
-                    role,
-                    skip_image_token=not pictures,
-                    num_images=pictures,
-                    num_audios=others.count("audio"),
-                )
-        except ValueError as error:
-            raise InvalidRequest(f"messages: {str(error).splitlines()[0]}", "messages") from None
-        said = told["content"] if isinstance(told, dict) else told
-        return {**message, "content": _renamed(said, kinds) if isinstance(said, list) else said}
-
     def _processed(self, text: str, decoded: _Decoded) -> dict[str, Any]:
+        kinds = frozenset(decoded.digests)
+        mark, number = self._beginning
+        if mark and kinds in self._begins_twice:
+            return self._prepared(text.removeprefix(mark), decoded)
+        inputs = self._prepared(text, decoded)
+        # mlx-vlm tells those processors alone not to that name the parameter; and some do not of themselves.
+        if mark and text.startswith(mark) and inputs["input_ids"][0, :2].tolist() == [number, number]:
+            self._begins_twice.add(kinds)
+            return self._prepared(text.removeprefix(mark), decoded)
+        return inputs
+
+    @property
+    def _beginning(self) -> tuple[str, int | None]:
+        """The mark that begins a prompt, if there is one, and its token."""
+        tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        mark = getattr(tokenizer, "bos_token", None)
+        return (mark, tokenizer.bos_token_id) if isinstance(mark, str) else ("", None)
+
+    def _prepared(self, text: str, decoded: _Decoded) -> dict[str, Any]:
         more: dict[str, Any] = {}
         if decoded.videos:
             more["video_metadata"] = [_metadata(video) for video in decoded.videos]
@@ -157,20 +154,32 @@ class Sight:
                     images=decoded.pictures or None,
                     videos=[video.frames for video in decoded.videos] or None,
                     audio=decoded.sounds or None,
-                    prompts=text.removeprefix(self._begins_twice),
+                    prompts=text,
                     image_token_index=next(iter(self._senses.tokens["image"]), None),
                     **more,
                 )
                 # Here: what is not yet evaluated belongs to this thread's stream (docs/decisions/0016).
                 mx.eval([value for value in inputs.values() if isinstance(value, mx.array)])
         except Exception as error:  # each model's processor raises what it likes
-            what = "picture" if len(decoded.digests) == 1 and decoded.pictures else "picture, video or sound"
+            sent = " or ".join(sorted(decoded.digests))
+            advice = (
+                "Send one that is larger, and not many times as wide as high."
+                if decoded.pictures or decoded.videos
+                else "Send another one."
+            )
             raise InvalidRequest(
-                f"messages: the model's processor refused a {what} ({type(error).__name__}). "
-                "Send one that is larger, and not many times as wide as high.",
+                f"messages: the model's processor refused the {sent} ({type(error).__name__}). {advice}",
                 "messages",
             ) from error
         return {key: value for key, value in inputs.items() if value is not None}
+
+
+def _left_out(kind: MediumKind) -> InvalidRequest:
+    return InvalidRequest(
+        f"messages: this model's chat template leaves {kind} parts out, here or altogether. Send them as the "
+        "user.",
+        "messages",
+    )
 
 
 def media_keys(digest: bytes, count: int, above: int) -> list[int]:
@@ -193,33 +202,12 @@ def _places(
     groups = groupby(range(len(tokens)), key=lambda place: tokens[place] in those)
     runs = [[*run] for is_medium, run in groups if is_medium]
     if not runs:
-        raise InvalidRequest(f"messages: this model's chat template leaves {kind} parts out.", "messages")
+        raise _left_out(kind)
     together = b"".join(digests)
     one_each = len(runs) == len(digests)
     for number, run in enumerate(runs):
         digest = digests[number] if one_each else together + number.to_bytes(4, "big")
         yield Place(kind, run[0], run[-1] + 1), digest
-
-
-def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, Sequence):
-        yield from (part["text"] for part in content if part["type"] == "text")
-
-
-def _is_list(told: Any) -> bool:
-    return isinstance(told, dict) and isinstance(told["content"], list)
-
-
-def _renamed(content: list[Any], kinds: Sequence[str]) -> list[Any]:
-    """Each picture as what it is: they are as many as the kinds, unless the role may have none."""
-    left = iter(kinds)
-    renamed = []
-    for part in content:
-        kind = "text" if part["type"] == "text" else next(left, "image")
-        renamed.append(part if kind in ("text", "image") else {"type": kind})
-    return renamed
 
 
 def _decode_sound(data: bytes, hearing: Hearing, what: str) -> NDArray[np.float32]:
@@ -229,7 +217,7 @@ def _decode_sound(data: bytes, hearing: Hearing, what: str) -> NDArray[np.float3
 
 def _alike(sounds: list[NDArray[np.float32]], step: int) -> list[NDArray[np.float32]]:
     """As of Hearing, by silence at their ends."""
-    if step == 1 or not sounds:
+    if step == 1:
         return sounds
     length = -(-max(map(len, sounds)) // step) * step
     return [np.pad(sound, (0, length - len(sound))) for sound in sounds]
@@ -244,16 +232,3 @@ def _metadata(video: Video) -> VideoMetadata:
         width=video.frames.shape[3],
         duration=video.total / video.rate,
     )
-
-
-def _begins_twice(processor: Any) -> str:
-    """The mark that begins a prompt, if this processor would write it before the template's.
-
-    mlx-vlm hands on that it should not to those alone that name the parameter.
-    """
-    if "add_special_tokens" in inspect.signature(getattr(processor, "process", processor)).parameters:
-        return ""
-    tokenizer = getattr(processor, "tokenizer", processor)
-    mark = getattr(tokenizer, "bos_token", None)
-    begun: list[int] = tokenizer("").input_ids
-    return mark if isinstance(mark, str) and begun[:1] == [tokenizer.bos_token_id] else ""

@@ -1,7 +1,4 @@
-"""Rows whose prompts have pictures: these are read here, and what comes after them as any other text.
-
-Pictures are videos and sounds too.
-"""
+"""Rows whose prompts have media: these are read here, and what comes after them as any other text."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -81,7 +78,7 @@ class SightedModelRows(ModelRows):
 
 
 class SightedRows:
-    """Rows. One chunk of one prompt with pictures in each step, beside what all others do."""
+    """Rows. One chunk of one prompt with media in each step, beside what all others do."""
 
     def __init__(self, rows: Rows, language: SightedLanguage) -> None:
         self._rows = rows
@@ -131,7 +128,7 @@ class SightedRows:
 
 
 class _Reading:
-    """A prompt with pictures on its way into memory, all but its last token."""
+    """A prompt with media on its way into memory, all but its last token."""
 
     def __init__(self, row: Row, seen: Seen, known: Read | None) -> None:
         self.row = row
@@ -203,7 +200,7 @@ class _Reading:
         assert self._embedded is not None
         surplus = self._done - (len(self.row.tokens) - 1)
         if surplus and not can_trim_prompt_cache(layers):
-            raise GenerationFailed("this model cannot take back the last token of a prompt with pictures.")
+            raise GenerationFailed("this model cannot take back the last token of a prompt with media.")
         trim_prompt_cache(layers, surplus)
         tokens = self.row.tokens[:-1]
         shift = PositionShift.after(
@@ -216,8 +213,8 @@ class _Reading:
 def _fault(error: Exception) -> MlxhubError:
     if isinstance(error, MlxhubError):
         return error
-    logger.opt(exception=error).error("A prompt with pictures broke")
-    return GenerationFailed("the model broke at this prompt with its pictures. The log says more.")
+    logger.opt(exception=error).error("A prompt with media broke")
+    return GenerationFailed("the model broke at this prompt. The log says more.")
 
 
 class _Offset(Protocol):

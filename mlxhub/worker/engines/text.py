@@ -18,7 +18,6 @@ from mlxhub.errors import MlxhubError, NotLoaded
 from mlxhub.files.imports import collector_at_rest
 from mlxhub.refusals import ContextOverflow, GenerationFailed, InvalidRequest
 from mlxhub.registry.template_renderer import TemplateRenderer
-from mlxhub.worker.engines.blas import use_openblas
 from mlxhub.worker.engines.checkpoint import (
     LoadOptions,
     find_adapter,
@@ -100,7 +99,6 @@ class TextEngine:
 
     def measure(self) -> MemoryNeed:
         options = self._options
-        use_openblas()
         self._found = found = self._check()
         from mlxhub.worker.engines.device import has_slow_halves  # noqa: PLC0415 - imported by the check
 

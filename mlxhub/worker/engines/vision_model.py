@@ -49,7 +49,7 @@ def load_vision_model(options: LoadOptions, renderer: TemplateRenderer) -> TextM
         find_reasoning(tokenizer, options.reasoning_parser),
         vocabulary=vocabulary,
         context_length=context_length_of(config),
-        sight=Sight(processor, find_senses(config, model.config, processor), family, vocabulary),
+        sight=Sight(processor, find_senses(config, model, processor), family, vocabulary),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
+from mlxhub.core.medium import PICTURE_SIDE
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.media.data_uris import data_of, digest_of
 
@@ -18,8 +19,6 @@ _MAX_JPEG_PIXELS = 120_000_000
 # Pillow opens nothing that is larger than twice this, and warns of what is larger at all.
 Image.MAX_IMAGE_PIXELS = _MAX_JPEG_PIXELS // 2
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# Models take less, and their processors take many times a picture's size.
-_LONGEST_SIDE = 1536
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,11 @@ def _decoded(data: bytes, what: str, param: str) -> Image.Image:
             raise _too_many_pixels(what, most, param)
         if getattr(opened, "is_animated", False):
             raise InvalidRequest(f"{what}: it is animated. Send one picture.", param)
-        opened.draft("RGB", (_LONGEST_SIDE, _LONGEST_SIDE))
+        opened.draft("RGB", (PICTURE_SIDE, PICTURE_SIDE))
         if opened.width * opened.height > MAX_PIXELS:
             raise InvalidRequest(f"{what}: it is too large. Send a smaller one.", param)
         opened.load()
-        opened.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+        opened.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
         return ImageOps.exif_transpose(opened).convert("RGB")
 
 

@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.media.containers import demuxer_of, open_container
+from mlxhub.worker.media.watched_decoding import decode_watched
 
 _RATES = range(4_000, 384_001)
 _MOST_CHANNELS = 8
 _FORMATS = "wav, flac, mp3, m4a, ogg or webm"
+_NESTED = ("mp4", "matroska")
+# Beside the file, which the program that reads it has once or twice.
+_MEMORY_BYTES = 150_000_000
+_MOST_SAID_BYTES = 10_000
 # Container, codec, what that takes, and the rates it knows, if not any.
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _ENCODED = {
@@ -96,6 +101,8 @@ def _parts(sent: SentSound, rate: int) -> Iterator[NDArray[np.int16]]:
     demuxer = demuxer_of(sent.data)
     if demuxer is None:
         raise sent.refusal(f"it is no {_FORMATS}.")
+    if demuxer in _NESTED or b"ID3" in sent.data or b"id3 " in sent.data:
+        _try_container(sent, demuxer)
     is_empty = True
     try:
         for part in _decoded(sent, demuxer, rate):
@@ -104,9 +111,16 @@ def _parts(sent: SentSound, rate: int) -> Iterator[NDArray[np.int16]]:
     except InvalidRequest:
         raise
     except Exception:  # noqa: BLE001 - decoders raise anything, and their words may tell addresses
-        raise sent.refusal(f"it cannot be decoded. Send a whole {_FORMATS}.") from None
+        raise _broken(sent) from None
     if is_empty:
         raise sent.refusal("there is no sound in it.")
+
+
+def _try_container(sent: SentSound, demuxer: str) -> None:
+    """Whether it can be read within limits: tables and what is compressed may say that they are gigabytes."""
+    order = {"kind": "sound", "demuxer": demuxer}
+    if decode_watched(order, sent.data, _MEMORY_BYTES, _MOST_SAID_BYTES, sent.refusal) is None:
+        raise _broken(sent)
 
 
 def _decoded(sent: SentSound, demuxer: str, rate: int) -> Iterator[NDArray[np.int16]]:
@@ -128,6 +142,10 @@ def _decoded(sent: SentSound, demuxer: str, rate: int) -> Iterator[NDArray[np.in
                 if left < 0:
                     raise _too_long(sent)
                 yield part
+
+
+def _broken(sent: SentSound) -> InvalidRequest:
+    return sent.refusal(f"it cannot be decoded. Send a whole {_FORMATS}.")
 
 
 def _too_long(sent: SentSound) -> InvalidRequest:
