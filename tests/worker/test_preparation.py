@@ -72,7 +72,7 @@ def test_room_is_kept_for_what_goes_on_after_its_request_is_over() -> None:
         await asyncio.wait([abandoned])
         assert isinstance(abandoned.exception(), RequestTimeout)
         preparation.forget(over)
-        waiting = asyncio.ensure_future(preparation.prepare(other, asks("video")))
+        waiting = asyncio.ensure_future(preparation.prepare(other, asks("image", "image")))
         await asyncio.sleep(0.05)
         assert not waiting.done()
         thread.let_go.set()
