@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from mlxhub.files.watched_run import resident_bytes
+from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.media.videos import FrameChoice, decode_video
 from tests.models.senses import make_model_of_all_senses
 from tests.worker.processes import Worker, running_worker
@@ -49,6 +50,7 @@ def video_of(
     size: tuple[int, int] = (64, 48),
     count: int = 8,
     *,
+    rate: int = 4,
     form: str = "mp4",
     codec: str = "libx264",
     pixels: str = "yuv420p",
@@ -57,7 +59,7 @@ def video_of(
 ) -> bytes:
     target = io.BytesIO()
     with av.open(target, "w", format=form, options=muxer or {}) as container:
-        stream = container.add_stream(codec, rate=4, options=options)
+        stream = container.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
         plain = np.full((size[1], size[0], 3), COLOURS[colour], np.uint8)
@@ -347,6 +349,17 @@ def test_what_a_telephone_took_is_upright(
         frame[:, y * rows :, x * columns :][:, :rows, :columns].mean() for y in (0, 1) for x in (0, 1)
     ]
     assert divmod(int(np.argmax(brightest)), 2) == corner
+
+
+@pytest.mark.parametrize(("count", "rate"), [(481, 4), (7_200, 100)])
+def test_a_video_is_as_long_as_that_and_no_longer(count: int, rate: int) -> None:
+    def frames(count: int) -> int:
+        sent = video_of(size=(16, 16), count=count, rate=rate, codec="mpeg4")
+        return decode_video(sent, CHOICE, "video 1").total
+
+    assert frames(count) == count
+    with pytest.raises(InvalidRequest, match="video 1: it is longer than 120 s or 7,200 frames"):
+        frames(count + 1)
 
 
 @pytest.mark.parametrize("codec", [("webm", "libvpx"), ("webm", "libvpx-vp9"), ("mp4", "libx265")])
