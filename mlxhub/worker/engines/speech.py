@@ -145,7 +145,7 @@ class SpeechEngine:
 
         assert isinstance(self._voice, Hearer)
         # Only now: so many may wait, and half an hour of samples takes a hundred times its file.
-        sent = SentSound(request.request.sound, self._options.max_audio_seconds)
+        sent = SentSound(request.request.sound, self._options.max_audio_seconds, is_tried=True)
         sound = decode_sound(sent, HEARING_RATE)
         language = self._voice.hear(request.request, sound.samples, tell)
         if language is not None:

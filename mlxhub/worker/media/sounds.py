@@ -34,13 +34,17 @@ _ENCODED = {
 
 @dataclass(frozen=True, slots=True)
 class SentSound:
-    """`what` it is, and in which parameter, for errors; `whose` limit `most_seconds` are."""
+    """`what` it is, and in which parameter, for errors; `whose` limit `most_seconds` are.
+
+    `is_tried`: its file was read before, within limits.
+    """
 
     data: bytes
     most_seconds: float
     whose: str = "max_audio_seconds of this model in hub.yaml"
     what: str = "file"
     param: str = "file"
+    is_tried: bool = False
 
     def refusal(self, why: str) -> InvalidRequest:
         return InvalidRequest(f"{self.what}: {why}", self.param)
@@ -101,7 +105,8 @@ def _parts(sent: SentSound, rate: int) -> Iterator[NDArray[np.int16]]:
     demuxer = demuxer_of(sent.data)
     if demuxer is None:
         raise sent.refusal(f"it is no {_FORMATS}.")
-    if demuxer in _NESTED or b"ID3" in sent.data or b"id3 " in sent.data:
+    # Tags may be anywhere, and packed.
+    if not sent.is_tried and (demuxer in _NESTED or b"ID3" in sent.data or b"id3 " in sent.data):
         _try_container(sent, demuxer)
     is_empty = True
     try:
