@@ -34,7 +34,7 @@ _KEY_BYTES = 4
 
 @dataclass(slots=True)
 class _Decoded:
-    """What was sent, by its kind. `digests`: of the bytes as they were sent."""
+    """What was sent, by its kind. `digests`: by which each is known."""
 
     pictures: list[Image.Image] = field(default_factory=list)
     videos: list[Video] = field(default_factory=list)
