@@ -1,7 +1,7 @@
 """Running a program on what a stranger wrote: it is killed beyond its time, its memory or its output."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +18,7 @@ class Limit(StrEnum):
     TIME = "time"
     MEMORY = "memory"
     OUTPUT = "output"
+    UNWANTED = "unwanted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +44,36 @@ class Watched:
 
 
 def run_watched(
-    command: Sequence[str], given: bytes, limits: Limits, *, environment: Mapping[str, str]
+    command: Sequence[str],
+    given: bytes,
+    limits: Limits,
+    *,
+    environment: Mapping[str, str],
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> Watched:
-    """`given` is its standard input. What it complains of is not kept. Raises OSError."""
+    """`given` is its standard input. What it complains of is not kept. Raises OSError.
+
+    It is ended too when `is_wanted` says no, which is asked a hundred times a second.
+    """
     process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment)
     try:
         with closing(Conversation(process)) as conversation:
             conversation.give(given, is_last=True)
-            beyond = _watch(process, conversation, limits)
+            beyond = _watch(process, conversation, limits, is_wanted)
         return Watched(process.returncode if beyond is None else None, bytes(conversation.output), beyond)
     finally:
         end_process(process)
 
 
-def _watch(process: Popen[bytes], conversation: Conversation, limits: Limits) -> Limit | None:
+def _watch(
+    process: Popen[bytes], conversation: Conversation, limits: Limits, is_wanted: Callable[[], bool]
+) -> Limit | None:
     """Until it ends, or the limit that it went beyond."""
     deadline = time.monotonic() + limits.start_seconds
     allowed: int | None = None
     while conversation.go_on():
+        if not is_wanted():
+            return Limit.UNWANTED
         resident = resident_bytes(process.pid)
         if allowed is None and conversation.output:
             allowed = resident + limits.memory_bytes

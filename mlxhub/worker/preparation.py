@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
 from typing import TypeVar
 
 from mlxhub.worker.engine_thread import EngineThread
@@ -10,10 +12,19 @@ from mlxhub.worker.engines.content import media_of
 from mlxhub.worker.engines.engine import Asked, GenerationRequest, Prepared, PreparedRequest
 from mlxhub.worker.generation import Generation
 from mlxhub.worker.linked_media import LinkedMedia, linking_prompt
+from mlxhub.worker.media.wanted import while_wanted
 from mlxhub.worker.media_room import MediaRoom
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Working:
+    """What a thread does for a request, which may be `given_up`."""
+
+    future: Future[Prepared]
+    given_up: Event
 
 
 class Preparation:
@@ -27,7 +38,7 @@ class Preparation:
         self._thread = thread
         self._linked = LinkedMedia()
         self._room = MediaRoom()
-        self._working: dict[Generation, Future[Prepared]] = {}
+        self._working: dict[Generation, _Working] = {}
         self._preparing = ThreadPoolExecutor(1, "prepare")
         self._seeing = ThreadPoolExecutor(1, "see")
         self._watching = ThreadPoolExecutor(1, "watch")
@@ -49,20 +60,23 @@ class Preparation:
             assert isinstance(request, GenerationRequest)
             fetching = asyncio.ensure_future(self._linked.fetched(request, prompt))
             request = await _result(generation, fetching)
-        working = self._thread_for(request).submit(self._thread.prepare, request)
-        self._working[generation] = working
-        prepared = await _result(generation, asyncio.wrap_future(working))
+        given_up = Event()
+        executor = self._thread_for(request)
+        future = executor.submit(while_wanted, lambda: not given_up.is_set(), self._thread.prepare, request)
+        self._working[generation] = _Working(future, given_up)
+        prepared: Prepared = await _result(generation, asyncio.wrap_future(future))
         self._room.settle(generation, prepared)
         return prepared
 
     def forget(self, generation: Generation) -> None:
-        """It is over. What a thread does for it goes on to its end, and takes its room until then."""
+        """It is over. A thread that works for it is told so, and takes its room until it ends."""
         working = self._working.pop(generation, None)
-        if working is None or working.done() or working.cancel():
+        if working is None or working.future.done() or working.future.cancel():
             self._room.leave(generation)
             return
+        working.given_up.set()
         loop = asyncio.get_running_loop()
-        working.add_done_callback(lambda _: loop.call_soon_threadsafe(self._room.leave, generation))
+        working.future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._room.leave, generation))
 
     def close(self) -> None:
         self._preparing.shutdown(wait=False, cancel_futures=True)

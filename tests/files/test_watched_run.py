@@ -48,6 +48,16 @@ def test_it_is_ended_at_its_limits(code: str, beyond: Limit) -> None:
     assert psutil.Process().children() == before
 
 
+def test_it_is_ended_once_nobody_wants_it() -> None:
+    wanted = iter([True] * 5)
+    code = "print('a', flush=True)\nwhile True: pass"
+    command = (sys.executable, "-I", "-S", "-c", code)
+    limits = Limits(start_seconds=20, seconds=60, memory_bytes=50_000_000, output_bytes=1000)
+    ended = run_watched(command, b"", limits, environment={}, is_wanted=lambda: next(wanted, False))
+    assert (ended.code, ended.beyond) == (None, Limit.UNWANTED)
+    assert not psutil.Process().children()
+
+
 def test_its_start_has_a_limit_of_its_own() -> None:
     slow = "import time; time.sleep(1.5); print('a')"
     assert run(slow).beyond is None

@@ -4,7 +4,7 @@ import base64
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,17 +12,12 @@ from PIL import Image
 
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.media.pictures import decode_picture
+from tests.models.vision import cached_vision_model
+from tests.worker.conftest import CACHE
 from tests.worker.processes import Worker, running_worker
-from tests.worker.test_vision import CACHE, COLOUR, cached_vision_model, file_of, image, said, user
+from tests.worker.test_vision import COLOUR, file_of, image, said, user
 
 MOST_BYTES = 200_000_000
-
-
-@pytest.fixture(scope="module")
-def seer() -> Iterator[Worker]:
-    with running_worker(model_path=str(cached_vision_model(CACHE))) as running:
-        assert running.post("/load").status_code == 200
-        yield running
 
 
 def encoded(picture: Image.Image, form: str, **options: Any) -> bytes:

@@ -1,6 +1,5 @@
 """Videos and sounds that no model should see: each is one clear refusal, and takes little memory."""
 
-import base64
 import io
 import re
 import struct
@@ -19,22 +18,17 @@ import pytest
 from mlxhub.files.watched_run import resident_bytes
 from mlxhub.refusals import InvalidRequest
 from mlxhub.worker.media.videos import FrameChoice, decode_video
+from mlxhub.worker.media.wanted import while_wanted
 from tests.models.senses import make_model_of_all_senses
 from tests.worker.processes import Worker, running_worker
-from tests.worker.test_vision import CACHE, COLOUR, cached_vision_model, said, user
+from tests.worker.test_senses import RGB, sound, video
+from tests.worker.test_vision import COLOUR, said, user
 
 MOST_BYTES = 200_000_000
 CHOICE = FrameChoice(2.0, 4, 8, 2)
 ASKED = {"type": "text", "text": "What is this?"}
 # The interpreter, the limits, and what it may get before it is seen.
 MOST_OF_A_CHILD = 550_000_000
-
-
-@pytest.fixture(scope="module")
-def seer() -> Iterator[Worker]:
-    with running_worker(model_path=str(cached_vision_model(CACHE)), request_timeout=60) as running:
-        assert running.post("/load").status_code == 200
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +56,7 @@ def video_of(
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
-        plain = np.full((size[1], size[0], 3), COLOURS[colour], np.uint8)
+        plain = np.full((size[1], size[0], 3), RGB[colour], np.uint8)
         for _ in range(count):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(plain, format="rgb24")))
         container.mux(stream.encode(None))
@@ -81,9 +75,6 @@ def corner_video() -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return target.getvalue()
-
-
-COLOURS = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
 
 
 def sound_of(seconds: float, *, channels: int = 1) -> bytes:
@@ -214,15 +205,6 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
         "7680 x 4320",
     ),
 }
-
-
-def video(data: bytes) -> dict[str, Any]:
-    url = "data:video/mp4;base64," + base64.b64encode(data).decode()
-    return {"type": "video_url", "video_url": {"url": url}}
-
-
-def sound(data: bytes) -> dict[str, Any]:
-    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": "wav"}}
 
 
 def ask(worker: Worker, *parts: dict[str, Any]) -> httpx.Response:
@@ -368,6 +350,11 @@ def test_what_others_write_is_decoded(codec: tuple[str, str]) -> None:
     decoded = decode_video(video_of("blue", form=form, codec=name), CHOICE, "video 1")
     assert (decoded.frames.shape, decoded.total) == ((4, 3, 48, 64), 8)
     assert decoded.frames[0, :, 24, 32].argmax() == 2
+
+
+def test_who_has_left_is_not_decoded_for() -> None:
+    with pytest.raises(InvalidRequest, match="nobody waits for it any more"):
+        while_wanted(lambda: False, lambda sent: decode_video(sent, CHOICE, "video 1"), video_of())
 
 
 def test_a_file_whose_end_is_lost_has_as_many_frames_as_were_asked_for() -> None:

@@ -13,6 +13,7 @@ from mlxhub.worker.engines.engine import (
     SamplingOptions,
 )
 from mlxhub.worker.generation import Generation
+from mlxhub.worker.media.wanted import is_wanted
 from mlxhub.worker.preparation import Preparation
 
 
@@ -21,12 +22,16 @@ class _Thread:
 
     def __init__(self, *held: MediumKind) -> None:
         self._held = held
+        self.begun = Event()
         self.let_go = Event()
+        self.was_wanted: bool | None = None
 
     def prepare(self, request: GenerationRequest) -> PreparedRequest:
         assert isinstance(request.prompt, ChatPrompt)
         if any(medium.kind in self._held for medium in request.prompt.media):
+            self.begun.set()
             assert self.let_go.wait(10)
+            self.was_wanted = is_wanted()
         return PreparedRequest((1,), 1, SamplingOptions())
 
 
@@ -67,7 +72,7 @@ def test_room_is_kept_for_what_goes_on_after_its_request_is_over() -> None:
         # Of these no other fits beside.
         over, other = Generation(range(1), 1), Generation(range(1), 1)
         abandoned = asyncio.ensure_future(preparation.prepare(over, asks(*["video"] * 4)))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(thread.begun.wait, 10)
         over.fail(RequestTimeout(1))
         await asyncio.wait([abandoned])
         assert isinstance(abandoned.exception(), RequestTimeout)
@@ -77,5 +82,6 @@ def test_room_is_kept_for_what_goes_on_after_its_request_is_over() -> None:
         assert not waiting.done()
         thread.let_go.set()
         await waiting
+        assert thread.was_wanted is False
 
     run(test, "video")

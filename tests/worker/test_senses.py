@@ -19,17 +19,10 @@ import pytest
 from mlxhub.worker.media.videos import FrameChoice, chosen_frames
 from tests.models.senses import make_model_of_all_senses
 from tests.worker.processes import Worker, running_worker
-from tests.worker.test_vision import CACHE, COLOUR, cached_vision_model, file_of, image, said, user
+from tests.worker.test_vision import COLOUR, file_of, image, said, user
 
 WHAT = {"type": "text", "text": "What is this?"}
 RGB = {"red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255)}
-
-
-@pytest.fixture(scope="module")
-def seer() -> Iterator[Worker]:
-    with running_worker(model_path=str(cached_vision_model(CACHE)), request_timeout=60) as running:
-        assert running.post("/load").status_code == 200
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -2,27 +2,16 @@
 
 import base64
 import io
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import anthropic
 import pytest
 from PIL import Image
 
-from tests.models.vision import cached_vision_model
-from tests.worker.processes import Worker, running_worker
+from tests.worker.processes import Worker
 
-CACHE = Path(__file__).parents[2] / ".cache"
 COLOUR = {"type": "text", "text": "Which colour is this?"}
-
-
-@pytest.fixture(scope="module")
-def seer() -> Iterator[Worker]:
-    with running_worker(model_path=str(cached_vision_model(CACHE)), request_timeout=60) as running:
-        assert running.post("/load").status_code == 200
-        yield running
 
 
 def file_of(colour: str, size: tuple[int, int] = (80, 60), form: str = "PNG", mode: str = "RGB") -> bytes:

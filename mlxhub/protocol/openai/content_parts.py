@@ -26,7 +26,7 @@ class ImageUrl(Lenient):
 
 
 class VideoUrl(Lenient):
-    url: str = Field(min_length=1, description="A data: URI; http(s) where the model may fetch `image_url`.")
+    url: str = Field(min_length=1, description="A data: URI; http(s) as of `image_url`.")
 
 
 class InputAudio(Lenient):

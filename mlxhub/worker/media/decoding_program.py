@@ -28,7 +28,7 @@ def _answer(order: dict[str, Any], data: bytes, target: BinaryIO) -> None:
 
 
 def _write_video(data: bytes, demuxer: str, choice: FrameChoice, target: BinaryIO) -> None:
-    """Each frame at once: together they are sixty megabytes."""
+    """Each frame as it comes, so that none of them waits for the others in memory."""
     total, rate = measure(data, demuxer)
     places = chosen_frames(total, rate, choice)
     for number, frame in enumerate(frames_at(data, demuxer, places)):

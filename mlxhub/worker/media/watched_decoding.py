@@ -8,8 +8,9 @@ from typing import Any
 from mlxhub.files.bare_environment import bare_environment
 from mlxhub.files.watched_run import Limit, Limits, run_watched
 from mlxhub.refusals import GenerationFailed, InvalidRequest
+from mlxhub.worker.media.wanted import is_wanted
 
-# The longest video that is taken needs half a minute.
+# The longest video that is taken needs half a minute and more.
 SECONDS = 120.0
 _START_SECONDS = 15.0
 _PROGRAM = (sys.executable, "-I", "-m", "mlxhub.worker.media.decoding_program")
@@ -30,7 +31,7 @@ def decode_watched(
     limits = Limits(_START_SECONDS, SECONDS, memory_bytes, output_bytes)
     given = json.dumps(order).encode() + b"\n" + data
     try:
-        done = run_watched(_PROGRAM, given, limits, environment=bare_environment())
+        done = run_watched(_PROGRAM, given, limits, environment=bare_environment(), is_wanted=is_wanted)
     except OSError as error:
         raise GenerationFailed("the program that decodes media could not be started.") from error
     match done.beyond:
@@ -40,6 +41,8 @@ def decode_watched(
             raise refusal(f"it takes more than {SECONDS:g} s to decode. Send a part of it, or a smaller one.")
         case Limit.MEMORY:
             raise refusal("it takes too much memory to decode. Send a smaller one.")
+        case Limit.UNWANTED:
+            raise refusal("nobody waits for it any more.")
     if done.code != 0:
         return None
     output = done.output[len(READY) :]
