@@ -18,8 +18,9 @@ import pytest
 from mlxhub.demo import model_directory
 from tests.eventually import eventually
 from tests.models.vision import cached_vision_model
+from tests.worker.conftest import CACHE
 from tests.worker.processes import Worker, running_worker
-from tests.worker.test_vision import CACHE, COLOUR, file_of, image, user
+from tests.worker.test_vision import COLOUR, file_of, image, user
 
 FOREIGN = str(Path(__file__).with_name("foreign_server.py"))
 
